@@ -1,0 +1,306 @@
+//! Profiles, samples and what is inferred from them.
+
+use idiolect_core::{ErrorCode, UserError};
+use idiolect_studio::api::{Decision, Request, Response};
+use serde_json::json;
+
+use super::{Session, text_argument, unexpected, write_file};
+use crate::{
+    args::{Dimensions, ExportFormat, Hypotheses, Profiles, Samples, Summary, Switch},
+    json, print,
+};
+
+pub fn profile(s: &Session, command: Profiles) -> Result<(), UserError> {
+    match command {
+        Profiles::New { name } => one_profile(s, Request::ProfileNew { name }, "Begun"),
+        Profiles::List => {
+            let Response::Profiles { profiles } = s.ask(Request::ProfileList)? else {
+                return Err(unexpected());
+            };
+            s.show(&profiles, || print::profiles(&profiles));
+            Ok(())
+        }
+        Profiles::Show => {
+            let profile = s.profile()?;
+            let Response::ProfileView { view } = s.ask(Request::ProfileShow { profile })? else {
+                return Err(unexpected());
+            };
+            s.show(&json::reading(&view), || print::view(&view));
+            Ok(())
+        }
+        Profiles::Rename { name } => {
+            let profile = s.profile()?;
+            one_profile(s, Request::ProfileRename { profile, name }, "Renamed")
+        }
+        Profiles::Describe { text } => {
+            let profile = s.profile()?;
+            one_profile(
+                s,
+                Request::ProfileDescribe {
+                    profile,
+                    text: text_argument(&text)?,
+                },
+                "Noted for",
+            )
+        }
+        Profiles::Sensitive { state } => {
+            let profile = s.profile()?;
+            one_profile(
+                s,
+                Request::ProfileSensitive {
+                    profile,
+                    on: state == Switch::On,
+                },
+                "Set for",
+            )
+        }
+        Profiles::Export { format, out } => {
+            let profile = s.profile()?;
+            let Response::Exported { voice } = s.ask(Request::ProfileExport { profile })? else {
+                return Err(unexpected());
+            };
+            if s.json && out.is_none() {
+                print::json(&voice);
+                return Ok(());
+            }
+            let text = match format {
+                ExportFormat::SystemPrompt => voice.system_prompt,
+                ExportFormat::StyleGuide => voice.style_guide,
+                ExportFormat::Json => voice.json,
+            };
+            match out {
+                Some(path) => {
+                    write_file(&path, text.as_bytes())?;
+                    s.show(&json!({"written": path}), || "Written.".to_owned());
+                }
+                None => print::words(&text),
+            }
+            Ok(())
+        }
+        Profiles::Delete { yes } => {
+            let profile = s.profile()?;
+            if !yes && !print::confirm("Delete the profile and everything derived from it?") {
+                return Err(UserError::new(
+                    ErrorCode::Cancelled,
+                    "Nothing was deleted.",
+                    "Say --yes to delete without being asked.",
+                ));
+            }
+            gone(s, Request::ProfileDelete { profile })
+        }
+    }
+}
+
+pub fn sample(s: &Session, command: Samples) -> Result<(), UserError> {
+    match command {
+        Samples::Add { files, mine, title } => {
+            let profile = s.profile()?;
+            let mut added = Vec::new();
+            let mut all_counts = Vec::new();
+            for file in files {
+                if file.as_os_str() == "-" {
+                    let request = Request::SampleAdd {
+                        profile: profile.clone(),
+                        text: text_argument("-")?,
+                        title: title.clone(),
+                    };
+                    let Response::Sample { sample } = s.ask(request)? else {
+                        return Err(unexpected());
+                    };
+                    added.push(sample);
+                    continue;
+                }
+                let request = Request::ImportRun {
+                    profile: profile.clone(),
+                    file: s.studio.ticket(file),
+                    mine: mine.clone(),
+                };
+                let Response::Imported { samples, counts } = s.ask(request)? else {
+                    return Err(unexpected());
+                };
+                added.extend(samples);
+                all_counts.push(counts);
+            }
+            s.show(&json!({"samples": added, "counts": all_counts}), || {
+                print::imported(&added, &all_counts)
+            });
+            Ok(())
+        }
+        Samples::List => {
+            let profile = s.profile()?;
+            let Response::Samples { samples } = s.ask(Request::SampleList { profile })? else {
+                return Err(unexpected());
+            };
+            s.show(&samples, || print::samples(&samples));
+            Ok(())
+        }
+        Samples::Show { id } => one_sample(
+            s,
+            Request::SampleShow {
+                sample: s.studio.sample_id(&id)?,
+            },
+        ),
+        Samples::Restore { id } => one_sample(
+            s,
+            Request::SampleRestore {
+                sample: s.studio.sample_id(&id)?,
+            },
+        ),
+        Samples::Remove { id } => gone(
+            s,
+            Request::SampleRemove {
+                sample: s.studio.sample_id(&id)?,
+            },
+        ),
+    }
+}
+
+pub fn fingerprint(s: &Session) -> Result<(), UserError> {
+    let profile = s.profile()?;
+    let Response::Fingerprint { fingerprint } = s.ask(Request::FingerprintShow { profile })? else {
+        return Err(unexpected());
+    };
+    s.show(&fingerprint, || print::fingerprint(&fingerprint));
+    Ok(())
+}
+
+pub fn infer(s: &Session) -> Result<(), UserError> {
+    let profile = s.profile()?;
+    let Response::ProfileView { view } = s.ask(Request::Infer {
+        profile,
+        model: s.model.clone(),
+    })?
+    else {
+        return Err(unexpected());
+    };
+    s.show(&json::reading(&view), || print::view(&view));
+    Ok(())
+}
+
+pub fn dimension(s: &Session, command: Dimensions) -> Result<(), UserError> {
+    let request = match command {
+        Dimensions::List => {
+            let Response::Status { status } = s.ask(Request::Status)? else {
+                return Err(unexpected());
+            };
+            s.show(&status.dimensions, || print::dimensions(&status.dimensions));
+            return Ok(());
+        }
+        Dimensions::Set { dimension, score } => Request::DimensionSet {
+            profile: s.profile()?,
+            dimension,
+            score,
+        },
+        Dimensions::Object { dimension, object } => Request::DimensionObject {
+            profile: s.profile()?,
+            dimension,
+            object,
+        },
+        Dimensions::Reset { dimension } => Request::DimensionReset {
+            profile: s.profile()?,
+            dimension,
+        },
+    };
+    let Response::Reading { reading } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    s.show(&reading, || print::reading(&reading));
+    Ok(())
+}
+
+pub fn hypotheses(s: &Session, command: Hypotheses) -> Result<(), UserError> {
+    let decide = |id: &str, decision: Decision| -> Result<Request, UserError> {
+        Ok(Request::HypothesisDecide {
+            hypothesis: s.studio.hypothesis_id(id)?,
+            decision,
+        })
+    };
+    let request = match command {
+        Hypotheses::List => {
+            let profile = s.profile()?;
+            let Response::Hypotheses { hypotheses } = s.ask(Request::HypothesisList { profile })?
+            else {
+                return Err(unexpected());
+            };
+            s.show(&hypotheses, || print::hypotheses(&hypotheses));
+            return Ok(());
+        }
+        Hypotheses::Accept { id } => decide(&id, Decision::Accept)?,
+        Hypotheses::Reject { id } => decide(&id, Decision::Reject)?,
+        Hypotheses::Edit { id, statement } => decide(&id, Decision::Edit { statement })?,
+        Hypotheses::Reset { id } => decide(&id, Decision::Reset)?,
+        Hypotheses::Add { statement } => Request::HypothesisAdd {
+            profile: s.profile()?,
+            statement,
+        },
+    };
+    let Response::Hypothesis { hypothesis } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    s.show(&hypothesis, || {
+        print::hypotheses(std::slice::from_ref(&hypothesis))
+    });
+    Ok(())
+}
+
+pub fn summary(s: &Session, command: Summary) -> Result<(), UserError> {
+    let profile = s.profile()?;
+    match command {
+        Summary::Generate => {
+            let Response::Summary { text, stored } = s.ask(Request::SummaryGenerate { profile })?
+            else {
+                return Err(unexpected());
+            };
+            s.show(&json!({"text": text, "stored": stored}), || {
+                if stored {
+                    text.clone()
+                } else {
+                    format!("{text}\n\n(Not stored: you wrote your own summary.)")
+                }
+            });
+            Ok(())
+        }
+        Summary::Set { text } => one_profile(
+            s,
+            Request::SummarySet {
+                profile,
+                text: text_argument(&text)?,
+            },
+            "Summary set for",
+        ),
+    }
+}
+
+fn one_profile(s: &Session, request: Request, done: &str) -> Result<(), UserError> {
+    let Response::Profile { profile } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    s.show(&profile, || {
+        format!("{done} “{}” ({}).", profile.name, profile.id)
+    });
+    Ok(())
+}
+
+fn one_sample(s: &Session, request: Request) -> Result<(), UserError> {
+    let Response::Sample { sample } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    s.show(&sample, || print::sample(&sample));
+    Ok(())
+}
+
+/// A deletion and what it took with it.
+pub fn gone(s: &Session, request: Request) -> Result<(), UserError> {
+    let Response::Gone { gone } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    s.show(&gone, || {
+        let mut text = gone.what.clone();
+        for line in &gone.derived {
+            text.push_str("\n  ");
+            text.push_str(line);
+        }
+        text
+    });
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! Models, measuring, drawing, evaluating.
+
+use std::path::Path;
+
+use idiolect_core::{ErrorCode, UserError, draft::AdapterUse};
+use idiolect_studio::api::{EvalRequest, PlotFormat, PlotSubject, Request, Response};
+use serde_json::json;
+
+use super::{Session, profiles::gone, text_argument, unexpected, write_file};
+use crate::{
+    args::{BenchArgs, BenchWhat, EvalArgs, Models, Plot, ScoreArgs},
+    print,
+};
+
+pub fn status(s: &Session) -> Result<(), UserError> {
+    let Response::Status { status } = s.ask(Request::Status)? else {
+        return Err(unexpected());
+    };
+    s.show(&status, || print::status(&status));
+    Ok(())
+}
+
+pub fn models(s: &Session, command: Models) -> Result<(), UserError> {
+    let request = match command {
+        Models::List => {
+            let Response::Models { models } = s.ask(Request::ModelList)? else {
+                return Err(unexpected());
+            };
+            s.show(&models, || {
+                models
+                    .iter()
+                    .map(print::model)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            });
+            return Ok(());
+        }
+        Models::Doctor { model_id } => {
+            let Response::Doctor { report } = s.ask(Request::ModelDoctor { model: model_id })?
+            else {
+                return Err(unexpected());
+            };
+            s.show(&report, || print::doctor(&report));
+            return Ok(());
+        }
+        Models::Remove { model_id } => return gone(s, Request::ModelRemove { model: model_id }),
+        Models::Pull { model_id: None, .. } => {
+            let mut pulled = Vec::new();
+            for id in idiolect_studio::default_model_ids() {
+                let request = Request::ModelPull {
+                    model: id.to_owned(),
+                    accept_licence: true,
+                };
+                let Response::Model { model } = s.ask(request)? else {
+                    return Err(unexpected());
+                };
+                pulled.push(model);
+            }
+            s.show(&pulled, || {
+                pulled
+                    .iter()
+                    .map(print::model)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            });
+            return Ok(());
+        }
+        Models::Pull {
+            model_id: Some(model),
+            accept_licence,
+        } => Request::ModelPull {
+            model,
+            accept_licence,
+        },
+        Models::Import { file } => Request::ModelImport {
+            file: s.studio.ticket(file),
+        },
+        Models::Show { model_id } => Request::ModelShow { model: model_id },
+        Models::Use { model_id } => Request::ModelUse { model: model_id },
+    };
+    let Response::Model { model } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    s.show(&model, || print::model(&model));
+    Ok(())
+}
+
+pub fn plot(s: &Session, command: Plot) -> Result<(), UserError> {
+    let (what, out) = match command {
+        Plot::Loss { run, out } => {
+            let profile = s.profile()?;
+            let Response::Runs { runs } = s.ask(Request::RunList { profile })? else {
+                return Err(unexpected());
+            };
+            let found = match &run {
+                Some(named) => runs
+                    .iter()
+                    .find(|r| r.id.as_str().starts_with(named.as_str())),
+                None => runs.first(),
+            };
+            let Some(found) = found else {
+                return Err(UserError::new(
+                    ErrorCode::NotFound,
+                    "There is no such training to draw.",
+                    "`idiolect align runs` shows them.",
+                ));
+            };
+            (
+                PlotSubject::Loss {
+                    run: found.id.clone(),
+                },
+                out,
+            )
+        }
+        Plot::Dimensions { out } => (
+            PlotSubject::Dimensions {
+                profile: s.profile()?,
+            },
+            out,
+        ),
+    };
+    let format = match out.extension().and_then(|e| e.to_str()) {
+        Some("svg") => PlotFormat::Svg,
+        Some("png") => PlotFormat::Png,
+        _ => {
+            return Err(UserError::new(
+                ErrorCode::Usage,
+                "The file's ending says neither svg nor png.",
+                "Give --out a name ending in .svg or .png.",
+            ));
+        }
+    };
+    let Response::Plot { bytes, .. } = s.ask(Request::Plot { what, format })? else {
+        return Err(unexpected());
+    };
+    write_file(&out, &bytes)?;
+    s.show(&json!({"written": out, "bytes": bytes.len()}), || {
+        "Drawn.".to_owned()
+    });
+    Ok(())
+}
+
+pub fn score(s: &Session, args: ScoreArgs) -> Result<(), UserError> {
+    let text = if args.file == Path::new("-") {
+        text_argument("-")?
+    } else {
+        std::fs::read_to_string(&args.file).map_err(|e| {
+            UserError::new(
+                if e.kind() == std::io::ErrorKind::InvalidData {
+                    ErrorCode::NotText
+                } else {
+                    ErrorCode::NotFound
+                },
+                format!("The file could not be read as UTF-8 text: {e}."),
+                "Check the name and the encoding.",
+            )
+        })?
+    };
+    let adapter = match &args.adapter {
+        Some(named) => Some(AdapterUse {
+            id: s.studio.adapter_id(named)?,
+            scale: args.adapter_scale,
+        }),
+        None => None,
+    };
+    let Response::Score { report } = s.ask(Request::Score {
+        model: s.model.clone(),
+        text,
+        adapter,
+    })?
+    else {
+        return Err(unexpected());
+    };
+    s.show(&report, || {
+        format!(
+            "{} tokens · {:.4} nats per token · perplexity {:.3} (lower is better)",
+            report.tokens.len(),
+            report.nll_per_token,
+            report.perplexity
+        )
+    });
+    Ok(())
+}
+
+pub fn bench(s: &Session, args: BenchArgs) -> Result<(), UserError> {
+    match args.what {
+        None => {
+            let request = Request::Bench {
+                model: s.model.clone(),
+                threads: args.threads,
+                prompts: args.prompts,
+                decode: args.decode,
+            };
+            let Response::Bench { report } = s.ask(request)? else {
+                return Err(unexpected());
+            };
+            s.show(&report, || print::bench(&report));
+        }
+        Some(BenchWhat::Train {
+            rank,
+            batch,
+            length,
+            targets,
+        }) => {
+            let request = Request::BenchTrain {
+                model: s.model.clone(),
+                rank,
+                batch,
+                length,
+                targets,
+            };
+            let Response::BenchTrain { report } = s.ask(request)? else {
+                return Err(unexpected());
+            };
+            s.show(&report, || print::bench_train(&report));
+        }
+    }
+    Ok(())
+}
+
+pub fn eval(s: &Session, args: EvalArgs) -> Result<(), UserError> {
+    let request = Request::Eval(EvalRequest {
+        name: args.name,
+        data: s.studio.ticket(args.data),
+        corpus: args.corpus,
+        limit: args.limit,
+        texts: args.texts,
+        seed: args.seed,
+        model: s.model.clone(),
+        fresh: args.fresh,
+    });
+    let Response::Eval { report } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    s.show(&report, || print::eval(&report));
+    Ok(())
+}
+
+pub fn demo(s: &Session, seed: u64) -> Result<(), UserError> {
+    let Response::Demo { report } = s.ask(Request::Demo { seed })? else {
+        return Err(unexpected());
+    };
+    s.show(&report, || print::demo(&report));
+    Ok(())
+}

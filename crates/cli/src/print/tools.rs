@@ -1,0 +1,141 @@
+//! Models, speed, evaluations, the demo.
+
+use idiolect_core::eval::EvalReport;
+use idiolect_studio::api::{
+    BenchReport, BenchTrainReport, DemoReport, DoctorReport, ModelEntry, ModelState, Status,
+};
+
+use super::megabytes;
+
+pub fn status(s: &Status) -> String {
+    let mut text = format!(
+        "Idiolect {}\nhome    {}\nmodels  {}\nmodel   {}{}\ndevice  {} — {}",
+        s.version,
+        s.home,
+        s.models,
+        s.model,
+        if s.model_ready {
+            ""
+        } else {
+            " (not fetched: idiolect models pull)"
+        },
+        s.device,
+        s.device_why
+    );
+    if s.shared_home {
+        text.push_str("\nAnother window or command has this home open.");
+    }
+    for cut in &s.cut_short {
+        text.push_str(&format!("\nCut short: {}. {}", cut.what, cut.lost));
+    }
+    text
+}
+
+pub fn model(m: &ModelEntry) -> String {
+    let state = match m.state {
+        ModelState::Available => "not fetched",
+        ModelState::Partial => "fetched in part",
+        ModelState::Ready => "ready",
+        ModelState::Imported => "imported",
+        ModelState::Broken => "cannot be used",
+    };
+    let size = m
+        .bytes
+        .map_or("size known when fetched".to_owned(), megabytes);
+    let in_use = if m.in_use { " · in use" } else { "" };
+    let note = if m.note.is_empty() {
+        String::new()
+    } else {
+        format!("\n    {}", m.note)
+    };
+    format!(
+        "{:<24} {state}{in_use} · {size} · {} parameters · {}\n    {}{note}",
+        m.id, m.parameters, m.licence, m.about
+    )
+}
+
+pub fn doctor(r: &DoctorReport) -> String {
+    let mut text = r.verdict.clone();
+    for (name, passed, words) in &r.checks {
+        text.push_str(&format!(
+            "\n  {} {name}: {words}",
+            if *passed { "ok " } else { "NO " }
+        ));
+    }
+    text
+}
+
+pub fn bench(b: &BenchReport) -> String {
+    let mut text = format!("{} on {}, {} threads\n", b.model, b.device, b.threads);
+    for p in &b.prefill {
+        text.push_str(&format!(
+            "  prompt of {} tokens: {:.0} tokens/s\n",
+            p.tokens, p.tokens_per_second
+        ));
+    }
+    text.push_str(&format!(
+        "  writing {} tokens after it: {:.1} tokens/s\n  loading: {:.2} s · peak memory {}",
+        b.decode.tokens,
+        b.decode.tokens_per_second,
+        b.load_seconds,
+        megabytes(b.peak_bytes)
+    ));
+    text
+}
+
+pub fn bench_train(b: &BenchTrainReport) -> String {
+    format!(
+        "{} on {}, rank {}, {} × {} tokens: {:.0} tokens/s · {:.2} s a step · peak memory {}",
+        b.objective,
+        b.targets.join(","),
+        b.rank,
+        b.batch,
+        b.length,
+        b.tokens_per_second,
+        b.seconds_per_step,
+        megabytes(b.peak_bytes)
+    )
+}
+
+pub fn eval(report: &EvalReport) -> String {
+    let mut text = format!(
+        "{} · {} · n = {} · coefficients: {}",
+        report.eval, report.model, report.n, report.fit
+    );
+    for r in &report.results {
+        text.push_str(&format!(
+            "\n  {:<36} {:.3} [{:.3}, {:.3}] {}",
+            r.name, r.value, r.interval.low, r.interval.high, r.unit
+        ));
+        for (name, value) in &r.controls {
+            text.push_str(&format!("\n      control {name}: {value:.3}"));
+        }
+    }
+    for note in &report.notes {
+        text.push_str(&format!("\n  {note}"));
+    }
+    text
+}
+
+pub fn demo(d: &DemoReport) -> String {
+    let mut text = format!(
+        "The whole journey took {:.0} s.\n\nHeld-out bits per token (lower is better)",
+        d.seconds
+    );
+    text.push_str(&format!(
+        "\n  {:<12} {:>8} {:>10} {:>12} {:>16}",
+        "author", "base", "excerpts", "own voice", "other's voice"
+    ));
+    for a in &d.authors {
+        let b = a.bits_per_token;
+        text.push_str(&format!(
+            "\n  {:<12} {:>8.3} {:>10.3} {:>12.3} {:>16.3}",
+            a.name, b.base, b.excerpts, b.own, b.other
+        ));
+    }
+    text.push_str(&format!(
+        "\n\nBlind re-test, trained voice against base: {}\n(a simulated voter, the counted rule “{}”)",
+        d.retest.tally.words, d.retest.rule
+    ));
+    text
+}

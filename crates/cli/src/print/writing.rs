@@ -1,0 +1,195 @@
+//! Drafts, pairs, votes.
+
+use idiolect_core::{
+    adapter::{Adapter, Run, RunStatus},
+    draft::Draft,
+    vote::{BlindPair, Retest, Tally},
+};
+use idiolect_studio::api::{DiffPart, Preflight, Voted};
+
+use super::{first_line, megabytes};
+use crate::progress::duration;
+
+pub fn draft(draft: &Draft) -> String {
+    let voice = draft.adapter.as_ref().map_or(String::new(), |a| {
+        format!(" + trained voice at {}", a.scale)
+    });
+    let style = draft.meters.style_match.map_or(String::new(), |m| {
+        format!(" · style match {:.0} %", m * 100.0)
+    });
+    let copied = match draft.meters.longest_copied_words {
+        0 => String::new(),
+        n => format!(" · longest run copied from you {n} words"),
+    };
+    let met = match draft.meters.hypotheses_checked {
+        0 => String::new(),
+        n => format!(" · hypotheses met {}/{n}", draft.meters.hypotheses_met),
+    };
+    format!(
+        "── {} ({}{voice}, seed {}) ──\n{}\n── {} words · {} tokens in {:.1} s ({:.0} tokens/s){style}{copied}{met}",
+        draft.id,
+        draft.method,
+        draft.sampling.seed,
+        draft.text.trim(),
+        draft.text.split_whitespace().count(),
+        draft.tokens,
+        draft.seconds,
+        draft.tokens_per_second
+    )
+}
+
+pub fn drafts(drafts: &[Draft]) -> String {
+    if drafts.is_empty() {
+        return "No drafts yet.".to_owned();
+    }
+    let lines = drafts.iter().map(|d| {
+        let kept = if d.kept { "kept  " } else { "      " };
+        format!(
+            "{}  {kept}{:<24} {}",
+            d.id,
+            d.method.to_string(),
+            first_line(&d.text, 60)
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+pub fn diff(parts: &[DiffPart]) -> String {
+    let marked = parts.iter().map(|p| match p.side.as_str() {
+        "left" => format!("[-{}-]", p.text),
+        "right" => format!("{{+{}+}}", p.text),
+        _ => p.text.clone(),
+    });
+    marked.collect()
+}
+
+pub fn pair(pair: &BlindPair) -> String {
+    format!(
+        "Pair {} of {} ({})\nBrief: {}\n\n── 1, left ──\n{}\n\n── 2, right ──\n{}\n",
+        pair.number,
+        pair.of,
+        pair.id,
+        pair.brief,
+        pair.left.trim(),
+        pair.right.trim()
+    )
+}
+
+pub fn voted(voted: &Voted) -> String {
+    let side = |d: &Draft| match &d.adapter {
+        Some(a) => format!("{} with a trained voice at {}", d.method, a.scale),
+        None => d.method.to_string(),
+    };
+    format!(
+        "Left was {}; right was {}.\n{}",
+        side(&voted.left),
+        side(&voted.right),
+        tally(&voted.tally)
+    )
+}
+
+pub fn tally(tally: &Tally) -> String {
+    format!(
+        "{} against {}: {}",
+        tally.challenger, tally.against, tally.words
+    )
+}
+
+pub fn tallies(tallies: &[Tally]) -> String {
+    if tallies.is_empty() {
+        return "No votes yet.".to_owned();
+    }
+    tallies.iter().map(tally).collect::<Vec<_>>().join("\n")
+}
+
+pub fn preflight(p: &Preflight) -> String {
+    let mut text = format!(
+        "Learns from {} samples, {} words: {} passages to train on, {} held out, {} tokens a pass.",
+        p.samples, p.words, p.train_chunks, p.held_out_chunks, p.tokens
+    );
+    if p.duplicates > 0 {
+        text.push_str(&format!("\n{} near-duplicates are left out.", p.duplicates));
+    }
+    text.push_str(&format!(
+        "\nMemory: about {} needed, {} free. Time: about {}{}.",
+        megabytes(p.needed_bytes),
+        megabytes(p.free_bytes),
+        duration(p.seconds),
+        if p.measured {
+            ", measured here"
+        } else {
+            ", estimated"
+        }
+    ));
+    for line in p.settings_in_words.iter().chain(&p.advice) {
+        text.push_str("\n  ");
+        text.push_str(line);
+    }
+    text
+}
+
+pub fn run(run: &Run, made: Option<&Adapter>) -> String {
+    let status = match run.status {
+        RunStatus::Running => "running",
+        RunStatus::Paused => "paused",
+        RunStatus::Finished => "finished",
+        RunStatus::Stopped => "stopped, the best was kept",
+        RunStatus::Cancelled => "cancelled",
+        RunStatus::CutShort => "cut short",
+        RunStatus::Failed => "failed",
+    };
+    let last = run.curve.iter().rev().find_map(|p| p.held_out);
+    let first = run.curve.iter().find_map(|p| p.held_out);
+    let losses = match (first, last) {
+        (Some(a), Some(b)) => {
+            format!(" · held-out loss {a:.3} → {b:.3} nats per token (lower is better)")
+        }
+        _ => String::new(),
+    };
+    let mut text = format!(
+        "{}  {status}{losses} · {} · {:.0} tokens/s · peak memory {}",
+        run.id,
+        duration(run.seconds),
+        run.tokens_per_second,
+        megabytes(run.peak_bytes)
+    );
+    if !run.message.is_empty() {
+        text.push_str(&format!("\n  {}", run.message));
+    }
+    if let Some(made) = made {
+        text.push_str(&format!("\n{}", adapter(made)));
+    }
+    text
+}
+
+pub fn adapter(a: &Adapter) -> String {
+    let loss = match (a.base_held_out, a.own_held_out) {
+        (Some(base), Some(own)) => {
+            format!(
+                "held-out loss {base:.3} without, {own:.3} with it (nats per token, lower is better)"
+            )
+        }
+        _ => "no held-out texts".to_owned(),
+    };
+    let gone = match a.samples_gone {
+        0 => String::new(),
+        n => format!("; {n} of them were deleted since"),
+    };
+    format!(
+        "{}  {}  on {} · {loss} · rank {} · {} · learned from {} samples{gone}",
+        a.id,
+        a.name,
+        a.model,
+        a.rank,
+        megabytes(a.bytes),
+        a.samples.len()
+    )
+}
+
+pub fn retest(r: &Retest) -> String {
+    let waiting = match r.waiting.len() {
+        0 => String::new(),
+        n => format!("\n{n} pairs wait for a vote."),
+    };
+    format!("{}{waiting}", tally(&r.tally))
+}

@@ -1,0 +1,37 @@
+//! The inference engine: a GGUF file becomes a decoder that scores, generates and trains adapters, on the processor or a GPU.
+//!
+//! One decoder serves inference and training. The numeric kernels are `idiolect-kernels`, the tensors candle's. What does not
+//! live here: losses over preferences and the training loop (`train`), prompts (`persona`), downloads (`studio`).
+#![forbid(unsafe_code)]
+
+mod adapters;
+mod config;
+mod decoder;
+mod device;
+mod embed;
+mod estimate;
+mod generate;
+mod gguf;
+mod kv;
+mod linear;
+mod lora;
+mod loss;
+mod model;
+mod ops;
+mod score;
+mod tokenizer;
+mod values;
+
+pub use config::{ARCHITECTURES, Architecture, Config};
+pub use decoder::{Decoder, Hook, Sequence, Wanted};
+pub use device::{choose_device, default_threads};
+pub use embed::MiniLm;
+pub use estimate::{Estimate, TrainingShape};
+pub use gguf::{Gguf, TensorInfo};
+pub use idiolect_kernels::{Level, Precision};
+pub use kv::KvCache;
+pub use lora::{Adapter, CONFIG_FILE, Factors, LoraConfig, LoraWeights, Target, WEIGHTS_FILE};
+pub use model::{
+    Engine, Facts, GENERATE_PRECISION, LoadOptions, LoadedModel, PROMPT_PRECISION, SCORE_PRECISION,
+};
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,284 @@
+//! Linear layers over frozen weights, with LoRA terms at inference and in training.
+//!
+//! On the processor the weight stays quantized and is multiplied by `idiolect-kernels`; on a GPU it is dequantized to f32
+//! when the model is loaded. candle's own quantized product is not used: it drops gradients without a word.
+
+use std::{ops::Range, sync::Arc};
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Device, Layout, Result, Shape, Tensor};
+use idiolect_kernels::{Level, Precision, QMatrix, QuantType};
+
+use crate::values::{result, slice, tensor, values};
+
+/// A frozen `[outputs, inputs]` weight.
+#[derive(Debug, Clone)]
+pub(crate) enum Weight {
+    /// On the processor.
+    Quantized(QMatrix),
+    /// On a GPU, in f32.
+    Dense(Tensor),
+}
+
+impl Weight {
+    pub(crate) fn new(matrix: QMatrix, device: &Device) -> Result<Self> {
+        if device.is_cpu() {
+            return Ok(Self::Quantized(matrix));
+        }
+        let shape = (matrix.rows(), matrix.cols());
+        Ok(Self::Dense(Tensor::from_vec(
+            matrix.dequantize(),
+            shape,
+            device,
+        )?))
+    }
+
+    /// A small f32 matrix, as a LoRA factor is.
+    pub(crate) fn from_f32(
+        rows: usize,
+        cols: usize,
+        values: &[f32],
+        device: &Device,
+    ) -> Result<Self> {
+        if !device.is_cpu() {
+            return Ok(Self::Dense(Tensor::from_slice(
+                values,
+                (rows, cols),
+                device,
+            )?));
+        }
+        QMatrix::from_f32_quantized(QuantType::F32, rows, cols, values)
+            .map(Self::Quantized)
+            .map_err(|e| candle_core::Error::Msg(e.to_string()))
+    }
+}
+
+/// A LoRA pair ready for inference: A `[r, inputs]`, B `[outputs, r]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    pub(crate) a: Weight,
+    pub(crate) b: Weight,
+}
+
+/// A LoRA pair applied to some rows of a packed batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Patch {
+    pub(crate) rows: Range<usize>,
+    pub(crate) pair: Arc<Pair>,
+    /// What `B A x` is multiplied by.
+    pub(crate) scale: f32,
+}
+
+/// A trainable pair: A `[r, inputs]`, B `[outputs, r]`, and the factor on their product.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TrainablePair<'a> {
+    pub(crate) a: &'a Tensor,
+    pub(crate) b: &'a Tensor,
+    pub(crate) scale: f32,
+}
+
+/// A linear layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Linear {
+    weight: Weight,
+    level: Level,
+}
+
+impl Linear {
+    pub(crate) fn new(weight: Weight, level: Level) -> Self {
+        Self { weight, level }
+    }
+
+    /// The frozen weight.
+    pub(crate) fn weight(&self) -> &Weight {
+        &self.weight
+    }
+
+    /// `x Wᵀ` plus the patches, no gradients. A row's result depends on that row alone.
+    pub(crate) fn infer(
+        &self,
+        x: &Tensor,
+        patches: Vec<Patch>,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Quantized(w) => x.apply_op1_no_bwd(&Product {
+                w: w.clone(),
+                patches,
+                precision,
+                level: self.level,
+            }),
+            Weight::Dense(w) => {
+                let y = x.matmul(&w.t()?)?;
+                for patch in patches {
+                    let (Weight::Dense(a), Weight::Dense(b)) = (&patch.pair.a, &patch.pair.b)
+                    else {
+                        candle_core::bail!("the adapter lies on another device than the model");
+                    };
+                    let rows = (patch.rows.start, patch.rows.len());
+                    let delta = x
+                        .narrow(0, rows.0, rows.1)?
+                        .matmul(&a.t()?)?
+                        .matmul(&b.t()?)?;
+                    let sum = (y.narrow(0, rows.0, rows.1)? + (delta * f64::from(patch.scale))?)?;
+                    y.slice_set(&sum, 0, rows.0)?;
+                }
+                Ok(y)
+            }
+        }
+    }
+
+    /// `x Wᵀ + scale (x Aᵀ) Bᵀ` with gradients for x, A and B; the weight is frozen and gets none.
+    pub(crate) fn train(&self, x: &Tensor, pair: Option<TrainablePair<'_>>) -> Result<Tensor> {
+        match (&self.weight, pair) {
+            (Weight::Quantized(w), None) => x.apply_op1(Product {
+                w: w.clone(),
+                patches: Vec::new(),
+                precision: Precision::F32,
+                level: self.level,
+            }),
+            (Weight::Quantized(w), Some(TrainablePair { a, b, scale })) => x.apply_op3(
+                a,
+                b,
+                LoraProduct {
+                    w: w.clone(),
+                    scale,
+                    level: self.level,
+                },
+            ),
+            (Weight::Dense(w), pair) => {
+                let y = x.matmul(&w.t()?)?;
+                match pair {
+                    None => Ok(y),
+                    Some(TrainablePair { a, b, scale }) => {
+                        y + (x.matmul(&a.t()?)?.matmul(&b.t()?)? * f64::from(scale))?
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `x Wᵀ` over a quantized weight; patches only where no gradient is wanted.
+struct Product {
+    w: QMatrix,
+    patches: Vec<Patch>,
+    precision: Precision,
+    level: Level,
+}
+
+impl CustomOp1 for Product {
+    fn name(&self) -> &'static str {
+        "quantized-product"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = slice(storage, layout)?;
+        let (m, (rows, cols)) = (layout.shape().dims2()?.0, (self.w.rows(), self.w.cols()));
+        let mut y = vec![0.0; m * rows];
+        self.w.forward(x, m, &mut y, self.precision, self.level);
+        for patch in &self.patches {
+            let (Weight::Quantized(a), Weight::Quantized(b)) = (&patch.pair.a, &patch.pair.b)
+            else {
+                candle_core::bail!("the adapter lies on another device than the model");
+            };
+            let n = patch.rows.len();
+            let (mut inner, mut delta) = (vec![0.0; n * a.rows()], vec![0.0; n * rows]);
+            let x = &x[patch.rows.start * cols..patch.rows.end * cols];
+            a.forward(x, n, &mut inner, Precision::F32, self.level);
+            b.forward(&inner, n, &mut delta, Precision::F32, self.level);
+            add_scaled(
+                &mut y[patch.rows.start * rows..patch.rows.end * rows],
+                patch.scale,
+                &delta,
+            );
+        }
+        Ok(result(y, (m, rows)))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let dy = dy.contiguous()?;
+        let mut dx = vec![0.0; x.elem_count()];
+        self.w
+            .backward_input(&values(&dy)?, x.dims2()?.0, &mut dx, self.level);
+        Ok(Some(tensor(dx, x.shape())?))
+    }
+}
+
+/// A product with its LoRA term as one operation, so that neither the term nor its scaled copy is kept for the backward pass.
+struct LoraProduct {
+    w: QMatrix,
+    scale: f32,
+    level: Level,
+}
+
+impl LoraProduct {
+    fn factor(values: &[f32], rows: usize) -> Result<QMatrix> {
+        QMatrix::from_f32_quantized(QuantType::F32, rows, values.len() / rows.max(1), values)
+            .map_err(|e| candle_core::Error::Msg(e.to_string()))
+    }
+}
+
+impl CustomOp3 for LoraProduct {
+    fn name(&self) -> &'static str {
+        "lora-product"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, m) = (slice(s1, l1)?, l1.shape().dims2()?.0);
+        let a = Self::factor(slice(s2, l2)?, l2.shape().dims2()?.0)?;
+        let b = Self::factor(slice(s3, l3)?, l3.shape().dims2()?.0)?;
+        let rows = self.w.rows();
+        let (mut y, mut inner, mut delta) = (
+            vec![0.0; m * rows],
+            vec![0.0; m * a.rows()],
+            vec![0.0; m * rows],
+        );
+        self.w.forward(x, m, &mut y, Precision::F32, self.level);
+        a.forward(x, m, &mut inner, Precision::F32, self.level);
+        b.forward(&inner, m, &mut delta, Precision::F32, self.level);
+        add_scaled(&mut y, self.scale, &delta);
+        Ok(result(y, (m, rows)))
+    }
+
+    /// With u = x Aᵀ and s the scale: `dB = s dyᵀ u`, `dA = s (dy B)ᵀ x`, `dx = dy W + s (dy B) A`.
+    fn bwd(
+        &self,
+        x: &Tensor,
+        a: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        // Detached, or the products below would record a graph of their own.
+        let (x, a, b, dy) = (
+            x.detach(),
+            a.detach(),
+            b.detach(),
+            dy.detach().contiguous()?,
+        );
+        let scale = f64::from(self.scale);
+        let inner = x.matmul(&a.t()?)?;
+        let back = (dy.matmul(&b)? * scale)?;
+        let da = back.t()?.matmul(&x)?;
+        let db = (dy.t()?.matmul(&inner)? * scale)?;
+        let mut dx = vec![0.0; x.elem_count()];
+        self.w
+            .backward_input(&values(&dy)?, x.dims2()?.0, &mut dx, self.level);
+        add_scaled(&mut dx, 1.0, &values(&back.matmul(&a)?)?);
+        Ok((Some(tensor(dx, x.shape())?), Some(da), Some(db)))
+    }
+}
+
+fn add_scaled(to: &mut [f32], factor: f32, from: &[f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += factor * from;
+    }
+}

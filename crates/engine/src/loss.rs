@@ -1,0 +1,154 @@
+//! Negative log-likelihoods of tokens under hidden states, through the vocabulary piece by piece.
+//!
+//! A row's loss depends on that row alone, so its gradient with respect to the hidden state is worked out while its
+//! logits are at hand, and a few rows' logits are all that is ever kept.
+
+use std::sync::Mutex;
+
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
+use idiolect_kernels::{
+    Level, Precision, QMatrix, softmax_cross_entropy, softmax_cross_entropy_with_gradient,
+};
+use idiolect_llm::Token;
+
+use crate::{
+    decoder::{Decoder, quantized},
+    values::{result, slice, tensor, values},
+};
+
+/// Bytes of logits kept at a time. Large enough that decoding the head's blocks is shared by many rows.
+const LOGIT_BYTES: usize = 48 << 20;
+
+/// Rows whose logits are computed at a time.
+pub(crate) fn rows_at_a_time(vocabulary: usize) -> usize {
+    (LOGIT_BYTES / (vocabulary.max(1) * size_of::<f32>())).clamp(4, 512)
+}
+
+impl Decoder {
+    /// `-ln p(targets[i])` under row i of the normed hidden states `[rows, hidden]`, 0 where there is no target: `[rows]`,
+    /// differentiable with respect to `hidden`.
+    ///
+    /// # Errors
+    /// A target beyond the vocabulary, not one entry a row, a device failure.
+    pub fn token_nll(&self, hidden: &Tensor, targets: &[Option<Token>]) -> Result<Tensor> {
+        let (rows, vocabulary) = (hidden.dim(0)?, self.config().vocabulary);
+        if rows != targets.len() {
+            candle_core::bail!("{} targets for {rows} rows", targets.len());
+        }
+        if targets.iter().flatten().any(|&t| t as usize >= vocabulary) {
+            candle_core::bail!("a target is beyond the vocabulary of {vocabulary}");
+        }
+        match quantized(self.head().weight()) {
+            Some(head) => hidden.contiguous()?.apply_op1(TokenNll {
+                head: head.clone(),
+                targets: targets.to_vec(),
+                level: self.level(),
+                needs_gradient: hidden.track_op(),
+                unit_gradient: Mutex::new(None),
+            }),
+            None => self.composed_nll(hidden, targets),
+        }
+    }
+
+    /// The same from candle's own operations, keeping all logits.
+    fn composed_nll(&self, hidden: &Tensor, targets: &[Option<Token>]) -> Result<Tensor> {
+        let device = hidden.device();
+        let logits = self.head().train(hidden, None)?;
+        let ids: Vec<u32> = targets.iter().map(|t| t.unwrap_or(0)).collect();
+        let mask: Vec<f32> = targets
+            .iter()
+            .map(|t| f32::from(u8::from(t.is_some())))
+            .collect();
+        let ids = Tensor::from_vec(ids, (targets.len(), 1), device)?;
+        let log_probs = candle_nn::ops::log_softmax(&logits, D::Minus1)?
+            .gather(&ids, 1)?
+            .squeeze(1)?;
+        log_probs.neg()? * Tensor::from_vec(mask, targets.len(), device)?
+    }
+}
+
+struct TokenNll {
+    head: QMatrix,
+    targets: Vec<Option<Token>>,
+    level: Level,
+    needs_gradient: bool,
+    /// `[rows, hidden]`: the gradient of each row's loss with respect to its hidden state.
+    unit_gradient: Mutex<Option<Vec<f32>>>,
+}
+
+impl CustomOp1 for TokenNll {
+    fn name(&self) -> &'static str {
+        "token-nll"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let hidden = slice(storage, layout)?;
+        let (width, vocabulary) = (self.head.cols(), self.head.rows());
+        // Rows without a target cost nothing.
+        let rows: Vec<(usize, Token)> = self
+            .targets
+            .iter()
+            .enumerate()
+            .filter_map(|(i, t)| t.map(|t| (i, t)))
+            .collect();
+        let mut nll = vec![0.0; self.targets.len()];
+        let mut gradient = vec![0.0; if self.needs_gradient { hidden.len() } else { 0 }];
+        let most = rows_at_a_time(vocabulary);
+        let mut logits = vec![0.0; most.min(rows.len()) * vocabulary];
+        for chunk in rows.chunks(most) {
+            let x: Vec<f32> = chunk
+                .iter()
+                .flat_map(|&(i, _)| &hidden[i * width..(i + 1) * width])
+                .copied()
+                .collect();
+            let targets: Vec<Token> = chunk.iter().map(|&(_, t)| t).collect();
+            let logits = &mut logits[..chunk.len() * vocabulary];
+            self.head
+                .forward(&x, chunk.len(), logits, Precision::F32, self.level);
+            let losses = if self.needs_gradient {
+                let losses = softmax_cross_entropy_with_gradient(
+                    logits,
+                    vocabulary,
+                    &targets,
+                    &vec![1.0; chunk.len()],
+                    self.level,
+                );
+                let mut dx = vec![0.0; x.len()];
+                self.head
+                    .backward_input(logits, chunk.len(), &mut dx, self.level);
+                for (&(i, _), dx) in chunk.iter().zip(dx.chunks_exact(width)) {
+                    gradient[i * width..(i + 1) * width].copy_from_slice(dx);
+                }
+                losses
+            } else {
+                softmax_cross_entropy(logits, vocabulary, &targets, self.level)
+            };
+            for (&(i, _), loss) in chunk.iter().zip(losses) {
+                nll[i] = loss;
+            }
+        }
+        if let (true, Ok(mut kept)) = (self.needs_gradient, self.unit_gradient.lock()) {
+            *kept = Some(gradient);
+        }
+        Ok(result(nll, self.targets.len()))
+    }
+
+    fn bwd(&self, hidden: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let kept = self
+            .unit_gradient
+            .lock()
+            .ok()
+            .and_then(|mut kept| kept.take());
+        let Some(mut gradient) = kept else {
+            candle_core::bail!(
+                "the gradient of a loss was asked for twice, or of hidden states that track none"
+            );
+        };
+        let dy = dy.contiguous()?;
+        let width = self.head.cols();
+        for (row, weight) in gradient.chunks_exact_mut(width).zip(values(&dy)?.iter()) {
+            row.iter_mut().for_each(|g| *g *= weight);
+        }
+        Ok(Some(tensor(gradient, hidden.shape())?))
+    }
+}

@@ -1,0 +1,318 @@
+//! A loaded model: decoder, tokenizer, template and threads, behind the model trait.
+
+use std::{collections::BTreeMap, path::Path};
+
+use idiolect_kernels::Precision;
+use idiolect_llm::{
+    AdapterSource, Cancel, DeviceWish, GenerateRequest, Generation, LlmError, Message, ModelInfo,
+    Result, ScoreRequest, TextModel, Token,
+    template::{Template, Turn},
+};
+
+use crate::{
+    adapters::Adapters,
+    config::Config,
+    decoder::Decoder,
+    device::{self, Chosen},
+    estimate::Estimate,
+    gguf::Gguf,
+    lora::Adapter,
+    tokenizer::Tokenizer,
+    values::failed,
+};
+
+/// Scores must agree with other engines and be comparable with each other: activations stay f32.
+pub const SCORE_PRECISION: Precision = Precision::F32;
+
+/// Prompts are multiplied many rows at a time, where f32 tiles are the fastest kernels there are (twice the rounded ones with
+/// AVX-512, about as fast with AVX2); they are also exact.
+pub const PROMPT_PRECISION: Precision = Precision::F32;
+
+/// A drawn token is run alone, where reading the weights is what takes time: activations are rounded to bytes block by
+/// block, which moves log-probabilities by some hundredths of a nat. That a text is drafted beside others never changes
+/// it, since which of the two applies depends on whether a token was given or drawn and on nothing else.
+pub const GENERATE_PRECISION: Precision = Precision::Int8;
+
+/// How to load a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Where to compute.
+    pub device: DeviceWish,
+    /// Threads of the processor; all physical cores when absent.
+    pub threads: Option<usize>,
+}
+
+/// What a model file says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Its name.
+    pub name: String,
+    /// GGUF architecture.
+    pub architecture: String,
+    /// Parameters.
+    pub parameters: u64,
+    /// Quantization types by bytes, in words.
+    pub quantization: String,
+}
+
+/// Opens models.
+#[derive(Debug)]
+pub struct Engine;
+
+impl Engine {
+    /// Loads the GGUF file at `path`; `id` is its name in the catalog.
+    ///
+    /// # Errors
+    /// [`LlmError::Io`], [`LlmError::Corrupt`] or [`LlmError::Unsupported`], each saying what and why.
+    pub fn load(path: &Path, id: &str, device: DeviceWish) -> Result<LoadedModel> {
+        Self::load_with(
+            path,
+            id,
+            &LoadOptions {
+                device,
+                threads: None,
+            },
+        )
+    }
+
+    /// As [`Engine::load`], with every option.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn load_with(path: &Path, id: &str, options: &LoadOptions) -> Result<LoadedModel> {
+        let gguf = Gguf::open(path)?;
+        let chosen = device::choose(options.device, options.threads)?;
+        LoadedModel::new(&gguf, id, chosen)
+    }
+
+    /// Facts of the model at `path` from its header alone, for an import: nothing is computed.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn inspect(path: &Path) -> Result<Facts> {
+        let gguf = Gguf::open(path)?;
+        let config = Config::from_gguf(&gguf)?;
+        Ok(Facts {
+            name: gguf
+                .text("general.name")?
+                .map(str::to_owned)
+                .or_else(|| path.file_stem().map(|s| s.to_string_lossy().into_owned()))
+                .unwrap_or_default()
+                .chars()
+                .take(200)
+                .collect(),
+            architecture: config.architecture.name.to_owned(),
+            parameters: gguf.tensors().values().map(|t| t.values() as u64).sum(),
+            quantization: quantization(&gguf),
+        })
+    }
+
+    /// What the model at `path` will need, from its header alone.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn estimate(path: &Path) -> Result<Estimate> {
+        let gguf = Gguf::open(path)?;
+        Ok(Estimate::new(&Config::from_gguf(&gguf)?, gguf.file_bytes()))
+    }
+}
+
+/// A model in memory. Shared between threads; each call has caches of its own.
+#[derive(Debug)]
+pub struct LoadedModel {
+    info: ModelInfo,
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    template: Option<Result<Template>>,
+    adapters: Adapters,
+    threads: rayon::ThreadPool,
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tokenizer({:?})", self.names())
+    }
+}
+
+impl LoadedModel {
+    fn new(gguf: &Gguf, id: &str, chosen: Chosen) -> Result<Self> {
+        let decoder = Decoder::from_gguf(gguf, &chosen.device, chosen.level)?;
+        let config = decoder.config();
+        let tokenizer = Tokenizer::from_gguf(gguf, config.vocabulary)?;
+        let names = tokenizer.names();
+        let template = gguf
+            .text("tokenizer.chat_template")?
+            .map(|source| Template::new(source, &names.bos, &names.eos));
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(chosen.threads)
+            .thread_name(|i| format!("model-{i}"))
+            .build()
+            .map_err(|e| LlmError::Failed(format!("threads could not be started: {e}")))?;
+        let info = ModelInfo {
+            id: id.to_owned(),
+            name: gguf
+                .text("general.name")?
+                .unwrap_or(id)
+                .chars()
+                .take(200)
+                .collect(),
+            architecture: config.architecture.name.to_owned(),
+            parameters: gguf.tensors().values().map(|t| t.values() as u64).sum(),
+            file_bytes: gguf.file_bytes() as u64,
+            context: config.context,
+            vocabulary: config.vocabulary,
+            layers: config.layers,
+            hidden: config.hidden,
+            quantization: quantization(gguf),
+            has_template: template.is_some(),
+            adds_bos: tokenizer.bos().is_some(),
+            device: chosen.choice,
+        };
+        Ok(Self {
+            info,
+            decoder,
+            tokenizer,
+            template,
+            adapters: Adapters::default(),
+            threads,
+        })
+    }
+
+    /// The decoder, for training and for hidden states.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &Config {
+        self.decoder.config()
+    }
+
+    /// Runs `work` on the model's own threads: everything that calls the decoder directly should, since starting on another
+    /// thread pool costs a hand-over at every operation.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.threads.install(work)
+    }
+
+    /// The adapter of a request, from memory where it was used before; `None` at scale 0.
+    ///
+    /// # Errors
+    /// [`LlmError::Adapter`], [`LlmError::Io`].
+    pub fn adapter(&self, source: Option<&AdapterSource>) -> Result<Option<(Adapter, f32)>> {
+        match source {
+            Some(s) if !s.scale.is_finite() => {
+                Err(LlmError::Adapter(format!("its scale is {}", s.scale)))
+            }
+            Some(s) if s.scale != 0.0 => {
+                let adapter = self
+                    .adapters
+                    .get(&s.dir, self.config(), self.decoder.device())?;
+                Ok(Some((adapter, s.scale)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    pub(crate) fn context_full(&self, needed: usize) -> Result<()> {
+        let context = self.info.context;
+        if needed > context {
+            Err(LlmError::ContextFull { needed, context })
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn known_tokens(&self, tokens: &[Token]) -> Result<()> {
+        match tokens.iter().find(|&&t| t as usize >= self.info.vocabulary) {
+            Some(t) => Err(LlmError::Failed(format!(
+                "token {t} is beyond the vocabulary"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TextModel for LoadedModel {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<Token>> {
+        self.tokenizer.encode(text)
+    }
+
+    fn encode_prompt(&self, prompt: &str) -> Result<Vec<Token>> {
+        self.tokenizer.encode_prompt(prompt)
+    }
+
+    fn decode(&self, tokens: &[Token]) -> String {
+        self.tokenizer.decode(tokens)
+    }
+
+    fn bos(&self) -> Option<Token> {
+        self.tokenizer.bos()
+    }
+
+    fn end_of_turn(&self) -> Token {
+        self.tokenizer.end_of_turn()
+    }
+
+    fn render(&self, messages: &[Message]) -> Result<String> {
+        match &self.template {
+            None => Err(LlmError::NoTemplate),
+            Some(Ok(template)) => template.render(messages, Turn::Assistant),
+            Some(Err(error)) => Err(LlmError::Template(match error {
+                LlmError::Template(why) => why.clone(),
+                other => other.to_string(),
+            })),
+        }
+    }
+
+    fn score(&self, requests: &[ScoreRequest], cancel: &Cancel) -> Result<Vec<Vec<Vec<f32>>>> {
+        self.install(|| self.score_at(requests, SCORE_PRECISION, cancel))
+    }
+
+    fn generate(
+        &self,
+        requests: &[GenerateRequest],
+        cancel: &Cancel,
+        on_text: &mut dyn FnMut(usize, &str),
+    ) -> Result<Vec<Generation>> {
+        self.generate_all(requests, cancel, on_text)
+    }
+}
+
+impl LoadedModel {
+    /// As `generate`'s step, without gradients: packed forward and logits of the last rows.
+    pub(crate) fn step(
+        &self,
+        sequences: &mut [crate::decoder::Sequence<'_>],
+        precision: Precision,
+    ) -> Result<candle_core::Tensor> {
+        let hidden = self
+            .decoder
+            .forward(sequences, precision, None)
+            .map_err(failed)?;
+        self.decoder.logits(&hidden, precision).map_err(failed)
+    }
+}
+
+/// Storage types by bytes, largest first: "Q4_1 66.4 MB, Q8_0 30.1 MB".
+fn quantization(gguf: &Gguf) -> String {
+    let mut bytes: BTreeMap<&str, usize> = BTreeMap::new();
+    for tensor in gguf.tensors().values() {
+        *bytes.entry(tensor.ty.name()).or_default() += tensor.bytes;
+    }
+    let mut bytes: Vec<_> = bytes.into_iter().collect();
+    bytes.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
+    let parts: Vec<_> = bytes
+        .iter()
+        .map(|(name, n)| format!("{name} {:.1} MB", *n as f64 / 1e6))
+        .collect();
+    parts.join(", ")
+}

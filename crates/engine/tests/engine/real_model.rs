@@ -1,0 +1,246 @@
+//! The default model and the embedder against recorded figures: run where `IDIOLECT_MODELS` names their folder.
+
+use std::{path::PathBuf, sync::OnceLock};
+
+use idiolect_core::draft::Sampling;
+use idiolect_engine::{Engine, LoadedModel, MiniLm, Precision};
+use idiolect_llm::{
+    Cancel, DeviceWish, Embedder, Ended, GenerateRequest, Message, Role, ScoreRequest, TextModel,
+    Token,
+};
+
+use crate::fixture;
+
+/// Largest difference of a log-probability from the recorded f32 run.
+const F32_TOLERANCE: f32 = 1e-3;
+/// Mean difference with rounded activations, nats.
+const INT8_MEAN_TOLERANCE: f32 = 0.08;
+/// Perplexity with rounded activations against f32.
+const INT8_PERPLEXITY_TOLERANCE: f64 = 0.01;
+
+fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("IDIOLECT_MODELS").map(PathBuf::from);
+    if folder.is_none() {
+        println!("skipped: IDIOLECT_MODELS is not set");
+    }
+    folder
+}
+
+fn smollm2() -> Option<&'static LoadedModel> {
+    static MODEL: OnceLock<Option<LoadedModel>> = OnceLock::new();
+    MODEL
+        .get_or_init(|| {
+            let path = folder()?.join("smollm2-135m-instruct.gguf");
+            if !path.exists() {
+                println!("skipped: {} is not there", path.display());
+                return None;
+            }
+            Some(
+                Engine::load(&path, "smollm2-135m-instruct", DeviceWish::Cpu)
+                    .expect("the default model loads"),
+            )
+        })
+        .as_ref()
+}
+
+fn recorded() -> serde_json::Value {
+    serde_json::from_str(&fixture("smollm2_teacher_forced_f32.json")).expect("the fixture parses")
+}
+
+fn numbers(value: &serde_json::Value) -> Vec<f64> {
+    value
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|x| x.as_f64().expect("a number"))
+        .collect()
+}
+
+fn score(model: &LoadedModel, tokens: &[Token], precision: Precision) -> Vec<f32> {
+    let request = ScoreRequest {
+        prefix: vec![],
+        continuations: vec![tokens.to_vec()],
+        adapter: None,
+    };
+    model
+        .install(|| model.score_at(&[request], precision, &Cancel::new()))
+        .expect("it scores")
+        .remove(0)
+        .remove(0)
+}
+
+#[test]
+fn tokens_are_those_of_the_reference() {
+    let Some(model) = smollm2() else { return };
+    let recorded = recorded();
+    let tokens = model.encode(&fixture("perplexity_text.txt")).unwrap();
+    assert_eq!(
+        tokens.len() as u64,
+        recorded["n_tokens_full_text"].as_u64().unwrap(),
+        "as many tokens"
+    );
+    let expected: Vec<Token> = numbers(&recorded["tokens"])
+        .iter()
+        .map(|&t| t as Token)
+        .collect();
+    assert_eq!(tokens[..512], expected[..], "the same ones");
+    assert_eq!(
+        model.decode(&tokens),
+        fixture("perplexity_text.txt"),
+        "and back"
+    );
+    let prompt = model
+        .render(&[Message::new(Role::User, "What is the capital of France?")])
+        .unwrap();
+    assert!(
+        prompt.starts_with("<|im_start|>system\n") && prompt.ends_with("<|im_start|>assistant\n"),
+        "{prompt}"
+    );
+    let items: serde_json::Value = serde_json::from_str(&fixture("smollm2_f32.json")).unwrap();
+    for item in items["items"].as_array().unwrap() {
+        let ids: Vec<Token> = numbers(&item["prompt_tokens"])
+            .iter()
+            .map(|&t| t as Token)
+            .collect();
+        // The recorded prompts are rendered chats: spelled out and read again they give the same ids.
+        let text: String = ids
+            .iter()
+            .map(|&t| match t {
+                1 => "<|im_start|>".to_owned(),
+                2 => "<|im_end|>".to_owned(),
+                t => model.decode(&[t]),
+            })
+            .collect();
+        assert_eq!(model.encode_prompt(&text).unwrap(), ids, "a rendered chat");
+    }
+}
+
+#[test]
+fn log_probs_are_those_of_the_reference() {
+    let Some(model) = smollm2() else { return };
+    let recorded = recorded();
+    let tokens: Vec<Token> = numbers(&recorded["tokens"])
+        .iter()
+        .map(|&t| t as Token)
+        .collect();
+    let expected = numbers(&recorded["logprob_next"]);
+    let differences = |precision| -> Vec<f32> {
+        let ours = score(model, &tokens, precision);
+        assert_eq!(ours.len(), expected.len());
+        ours.iter()
+            .zip(&expected)
+            .map(|(a, b)| (f64::from(*a) - b).abs() as f32)
+            .collect()
+    };
+    let mean = |d: &[f32]| d.iter().sum::<f32>() / d.len() as f32;
+    let largest = |d: &[f32]| d.iter().copied().fold(0.0, f32::max);
+    let exact = differences(Precision::F32);
+    println!(
+        "f32: largest {:.6}, mean {:.6}",
+        largest(&exact),
+        mean(&exact)
+    );
+    assert!(
+        largest(&exact) <= F32_TOLERANCE,
+        "largest difference {}",
+        largest(&exact)
+    );
+    let rounded = differences(Precision::Int8);
+    println!(
+        "int8: largest {:.4}, mean {:.4}",
+        largest(&rounded),
+        mean(&rounded)
+    );
+    assert!(
+        mean(&rounded) <= INT8_MEAN_TOLERANCE,
+        "mean difference {}",
+        mean(&rounded)
+    );
+}
+
+#[test]
+fn rounded_activations_keep_the_perplexity() {
+    let Some(model) = smollm2() else { return };
+    let tokens = model.encode(&fixture("perplexity_text.txt")).unwrap();
+    let perplexity = |precision| {
+        let scores = score(model, &tokens, precision);
+        (-scores.iter().map(|&s| f64::from(s)).sum::<f64>() / scores.len() as f64).exp()
+    };
+    let (exact, rounded) = (perplexity(Precision::F32), perplexity(Precision::Int8));
+    println!("perplexity: f32 {exact:.4}, int8 {rounded:.4}");
+    assert!(
+        (rounded / exact - 1.0).abs() < INT8_PERPLEXITY_TOLERANCE,
+        "f32 {exact}, int8 {rounded}"
+    );
+}
+
+#[test]
+fn it_answers_a_question_and_ends_its_turn() {
+    let Some(model) = smollm2() else { return };
+    let items: serde_json::Value = serde_json::from_str(&fixture("smollm2_f32.json")).unwrap();
+    let item = &items["items"][0];
+    let prompt = numbers(&item["prompt_tokens"])
+        .iter()
+        .map(|&t| t as Token)
+        .collect();
+    let sampling = Sampling {
+        temperature: 0.0,
+        repetition_penalty: 1.0,
+        max_tokens: 24,
+        ..Sampling::default()
+    };
+    let answer = model
+        .generate(
+            &[GenerateRequest {
+                prompt,
+                sampling,
+                adapter: None,
+            }],
+            &Cancel::new(),
+            &mut |_, _| {},
+        )
+        .unwrap()
+        .remove(0);
+    assert!(answer.text.contains("Paris"), "{}", answer.text);
+    assert_eq!(answer.ended, Ended::Stop, "it ends its turn");
+}
+
+#[test]
+fn the_embedder_finds_likeness() {
+    let Some(folder) = folder() else { return };
+    let dir = folder.join("all-minilm-l6-v2");
+    if !dir.exists() {
+        println!("skipped: {} is not there", dir.display());
+        return;
+    }
+    let embedder = MiniLm::load(&dir).unwrap();
+    let texts = [
+        "A cat sleeps on the mat.",
+        "A kitten naps on the rug.",
+        "Interest rates rose again in March.",
+        "",
+    ];
+    let vectors = embedder.embed(&texts, &Cancel::new()).unwrap();
+    assert!(vectors.iter().all(|v| v.len() == 384), "384 dimensions");
+    let dot = |a: usize, b: usize| {
+        vectors[a]
+            .iter()
+            .zip(&vectors[b])
+            .map(|(x, y)| x * y)
+            .sum::<f32>()
+    };
+    assert!((dot(0, 0) - 1.0).abs() < 1e-4, "unit length");
+    assert!(
+        dot(0, 1) > 0.5 && dot(0, 2) < 0.2,
+        "like texts lie close: {} {}",
+        dot(0, 1),
+        dot(0, 2)
+    );
+    let alone = embedder.embed(&texts[..1], &Cancel::new()).unwrap();
+    let gap = alone[0]
+        .iter()
+        .zip(&vectors[0])
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    assert!(gap < 1e-4, "padding changes nothing that matters: {gap}");
+}

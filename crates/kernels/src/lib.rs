@@ -1,0 +1,35 @@
+//! Numeric kernels on the processor: quantized matrix products forward and backward, the row operations of a
+//! transformer with their gradients, and the mapping of weight files.
+//!
+//! Instructions are chosen when the program runs ([`Level`]); each fast path has a plain reference beside it and a
+//! named tolerance between them. This is the only crate with `unsafe` code. What does not live here: tensors, models,
+//! files other than their mapping, devices other than the processor.
+//!
+//! Work is spread over the current rayon thread pool; results do not depend on the number of threads.
+
+mod error;
+mod level;
+mod mapped;
+mod matmul;
+mod matrix;
+mod ops;
+mod primitives;
+mod quant;
+mod slices;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use error::KernelError;
+pub use level::Level;
+pub use mapped::MappedFile;
+pub use matrix::{Precision, QMatrix};
+pub use ops::attention::{
+    AttentionShape, AttentionTrace, attention_backward, attention_over_cache, attention_train,
+};
+pub use ops::loss::{
+    log_softmax, log_softmax_gather, softmax_cross_entropy, softmax_cross_entropy_with_gradient,
+};
+pub use ops::norm::{rms_norm, rms_norm_backward};
+pub use ops::rope::{RopeStyle, RopeTable, rope, rope_backward};
+pub use ops::swiglu::{swiglu, swiglu_backward};
+pub use quant::QuantType;

@@ -1,0 +1,31 @@
+//! Products with a [`QMatrix`]: the choice of kernel by level and precision. No shapes are checked here.
+
+pub(crate) mod int8;
+mod reference;
+mod tiled;
+
+use crate::{Level, Precision, QMatrix};
+
+pub(crate) fn forward(
+    w: &QMatrix,
+    x: &[f32],
+    m: usize,
+    y: &mut [f32],
+    precision: Precision,
+    level: Level,
+) {
+    let by_integers = precision == Precision::Int8 && int8::applies_to(w.quant_type());
+    match level.primitives() {
+        Some(with) if by_integers => int8::forward(with, w, &(with.round)(x), m, y),
+        Some(with) => tiled::forward(with, w, x, m, y),
+        None if by_integers => reference::forward(w, &int8::Activations::round(x).values(), m, y),
+        None => reference::forward(w, x, m, y),
+    }
+}
+
+pub(crate) fn backward_input(w: &QMatrix, dy: &[f32], m: usize, dx: &mut [f32], level: Level) {
+    match level.primitives() {
+        Some(with) => tiled::backward_input(with, w, dy, m, dx),
+        None => reference::backward_input(w, dy, m, dx),
+    }
+}

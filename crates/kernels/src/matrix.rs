@@ -1,0 +1,220 @@
+//! A weight matrix in its stored form, and what one does with it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::{KernelError, Level, MappedFile, QuantType, matmul, quant};
+
+/// How activations enter a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32-bit activations: exact up to rounding. For training and for scores that must agree with other engines.
+    F32,
+    /// Activations rounded to signed bytes, one scale for each 32: about twice as fast when few rows are multiplied.
+    /// Types with 32-value integer blocks use it; the others multiply in f32 here too.
+    Int8,
+}
+
+#[derive(Clone)]
+enum Storage {
+    Owned(Arc<[u8]>),
+    Mapped {
+        file: Arc<MappedFile>,
+        range: Range<usize>,
+    },
+}
+
+/// A `[rows = outputs, cols = inputs]` matrix of quantized blocks, rows contiguous. Cloning shares the bytes.
+#[derive(Clone)]
+pub struct QMatrix {
+    ty: QuantType,
+    rows: usize,
+    cols: usize,
+    storage: Storage,
+}
+
+impl std::fmt::Debug for QMatrix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "QMatrix({} {} x {})",
+            self.ty.name(),
+            self.rows,
+            self.cols
+        )
+    }
+}
+
+/// Bytes that a matrix takes, with every product checked.
+fn byte_length(ty: QuantType, rows: usize, cols: usize) -> Result<usize, KernelError> {
+    if !cols.is_multiple_of(ty.block_size()) {
+        return Err(KernelError::PartialBlock { ty, cols });
+    }
+    (cols / ty.block_size())
+        .checked_mul(ty.block_bytes())
+        .and_then(|row| row.checked_mul(rows))
+        .filter(|_| {
+            rows.checked_mul(cols)
+                .and_then(|n| n.checked_mul(4))
+                .is_some_and(|n| n <= isize::MAX as usize)
+        })
+        .ok_or(KernelError::TooLarge { ty, rows, cols })
+}
+
+impl QMatrix {
+    /// A matrix over bytes of its own.
+    ///
+    /// # Errors
+    /// When a row is not whole blocks, the shape overflows, or `bytes` has another length than the shape needs.
+    pub fn from_bytes(
+        ty: QuantType,
+        rows: usize,
+        cols: usize,
+        bytes: Vec<u8>,
+    ) -> Result<Self, KernelError> {
+        let expected = byte_length(ty, rows, cols)?;
+        if bytes.len() != expected {
+            return Err(KernelError::WrongLength {
+                ty,
+                rows,
+                cols,
+                expected,
+                actual: bytes.len(),
+            });
+        }
+        Ok(Self {
+            ty,
+            rows,
+            cols,
+            storage: Storage::Owned(bytes.into()),
+        })
+    }
+
+    /// A matrix that reads its blocks from a mapped file, starting at byte `offset`.
+    ///
+    /// # Errors
+    /// When a row is not whole blocks, the shape overflows, or the matrix reaches past the end of the file.
+    pub fn from_mapped(
+        ty: QuantType,
+        rows: usize,
+        cols: usize,
+        file: Arc<MappedFile>,
+        offset: usize,
+    ) -> Result<Self, KernelError> {
+        let length = byte_length(ty, rows, cols)?;
+        let range = offset
+            .checked_add(length)
+            .filter(|&end| end <= file.len())
+            .map(|end| offset..end)
+            .ok_or(KernelError::PastEndOfFile {
+                offset,
+                length,
+                file: file.len(),
+            })?;
+        Ok(Self {
+            ty,
+            rows,
+            cols,
+            storage: Storage::Mapped { file, range },
+        })
+    }
+
+    /// Rounds `values` (`[rows, cols]`) to `ty`, for tests and exports.
+    ///
+    /// # Errors
+    /// As [`QMatrix::from_bytes`], and for the types that this crate only reads.
+    pub fn from_f32_quantized(
+        ty: QuantType,
+        rows: usize,
+        cols: usize,
+        values: &[f32],
+    ) -> Result<Self, KernelError> {
+        let expected = byte_length(ty, rows, cols)?;
+        if values.len() != rows * cols {
+            return Err(KernelError::WrongLength {
+                ty,
+                rows,
+                cols,
+                expected,
+                actual: values.len() * 4,
+            });
+        }
+        Self::from_bytes(ty, rows, cols, quant::quantize(ty, values)?)
+    }
+
+    /// Outputs.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Inputs.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// How the blocks are stored.
+    pub fn quant_type(&self) -> QuantType {
+        self.ty
+    }
+
+    /// The stored blocks, row after row.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.storage {
+            Storage::Owned(bytes) => bytes,
+            // `from_mapped` checked the range and a mapping never changes its length, so the default is not reached.
+            Storage::Mapped { file, range } => file.bytes(range.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Bytes of one row.
+    pub fn row_bytes(&self) -> usize {
+        self.cols / self.ty.block_size() * self.ty.block_bytes()
+    }
+
+    /// The stored blocks of one row.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn row(&self, row: usize) -> &[u8] {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        &self.bytes()[row * self.row_bytes()..][..self.row_bytes()]
+    }
+
+    /// Writes row `row` as f32 (embedding look-up).
+    ///
+    /// # Panics
+    /// When there is no such row or `out` is not `cols` long.
+    pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
+        assert_eq!(out.len(), self.cols, "a row has {} values", self.cols);
+        quant::dequantize(self.ty, self.row(row), out);
+    }
+
+    /// The whole matrix as f32, `[rows, cols]`: four bytes a value, so for small matrices and tests.
+    pub fn dequantize(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.rows * self.cols];
+        quant::dequantize(self.ty, self.bytes(), &mut out);
+        out
+    }
+
+    /// `y[m, rows] = x[m, cols] · Wᵀ`. Row i of `y` depends on row i of `x` alone, to the last bit, at either
+    /// precision: what else is in the batch never changes it.
+    ///
+    /// # Panics
+    /// When the slices do not have those shapes.
+    pub fn forward(&self, x: &[f32], m: usize, y: &mut [f32], precision: Precision, level: Level) {
+        assert_eq!(x.len(), m * self.cols, "x is [m, cols]");
+        assert_eq!(y.len(), m * self.rows, "y is [m, rows]");
+        matmul::forward(self, x, m, y, precision, level);
+    }
+
+    /// `dx[m, cols] = dy[m, rows] · W`: the gradient of [`QMatrix::forward`] with respect to its input. The weight is
+    /// frozen and gets none. `dx` is overwritten.
+    ///
+    /// # Panics
+    /// When the slices do not have those shapes.
+    pub fn backward_input(&self, dy: &[f32], m: usize, dx: &mut [f32], level: Level) {
+        assert_eq!(dy.len(), m * self.rows, "dy is [m, rows]");
+        assert_eq!(dx.len(), m * self.cols, "dx is [m, cols]");
+        matmul::backward_input(self, dy, m, dx, level);
+    }
+}

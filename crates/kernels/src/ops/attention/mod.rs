@@ -1,0 +1,208 @@
+//! Causal attention with grouped key/value heads: over a cache when generating, and with gradients when training.
+
+mod reference;
+mod tiled;
+
+use std::ops::Range;
+
+use crate::Level;
+
+/// What an attention layer looks like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttentionShape {
+    /// Query heads, a multiple of `kv_heads`; query head i reads key/value head `i / (heads / kv_heads)`.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Components of a head.
+    pub head_dim: usize,
+    /// Factor on the scores, usually `1 / sqrt(head_dim)`.
+    pub scale: f32,
+    /// How many of the newest visible positions a query attends to, itself included; `None` is all.
+    pub window: Option<usize>,
+}
+
+impl AttentionShape {
+    fn check(&self) {
+        assert!(
+            self.kv_heads > 0 && self.head_dim > 0,
+            "a head has components"
+        );
+        assert!(
+            self.heads.is_multiple_of(self.kv_heads),
+            "query heads share key/value heads evenly"
+        );
+        assert!(
+            self.window != Some(0),
+            "a window holds at least the query itself"
+        );
+    }
+
+    fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// The positions that a query sees, of `visible` there are.
+    fn seen(&self, visible: usize) -> Range<usize> {
+        self.window
+            .map_or(0, |window| visible.saturating_sub(window))..visible
+    }
+}
+
+/// `out[m, heads, head_dim]`: attention of `q[m, heads, head_dim]` over a cache `k`, `v` laid out
+/// `[kv_heads, capacity, head_dim]`. Row i sees the first `visible[i]` positions (less those outside the window).
+/// A row's result does not depend on the other rows.
+///
+/// # Panics
+/// When the shapes disagree, or a row sees nothing or more than `capacity`.
+#[allow(clippy::too_many_arguments)] // three tensors, their shape and the masks
+pub fn attention_over_cache(
+    shape: &AttentionShape,
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    capacity: usize,
+    visible: &[usize],
+    out: &mut [f32],
+    level: Level,
+) {
+    shape.check();
+    let d = shape.head_dim;
+    let width = shape.heads * d;
+    assert_eq!(
+        q.len(),
+        visible.len() * width,
+        "q is [m, heads, head_dim] with one visible length a row"
+    );
+    assert_eq!(out.len(), q.len(), "out has the shape of q");
+    assert_eq!(
+        k.len(),
+        shape.kv_heads * capacity * d,
+        "k is [kv_heads, capacity, head_dim]"
+    );
+    assert_eq!(v.len(), k.len(), "v has the shape of k");
+    assert!(
+        visible.iter().all(|&n| 0 < n && n <= capacity),
+        "a row sees 1 to {capacity} positions"
+    );
+    match level.primitives() {
+        Some(with) if tiled::fits(shape) => {
+            tiled::over_cache(with, shape, q, k, v, capacity, visible, out)
+        }
+        _ => reference::over_cache(shape, q, k, v, capacity, visible, out),
+    }
+}
+
+/// Attention over whole sequences, for training: `q[t, heads, head_dim]`, `k` and `v` `[t, kv_heads, head_dim]`, where
+/// t is the sum of `lengths` and sequences follow one another. Each position sees itself and earlier ones of its own
+/// sequence. Writes `out` (shape of q) and returns the log-sum-exp of each row's scores, `[t, heads]`, which is all that
+/// [`attention_backward`] needs besides the inputs: no t × t matrix is kept.
+///
+/// # Panics
+/// When the shapes disagree.
+pub fn attention_train(
+    shape: &AttentionShape,
+    lengths: &[usize],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    out: &mut [f32],
+    level: Level,
+) -> Vec<f32> {
+    let starts = check_sequences(shape, lengths, q, k, v);
+    assert_eq!(out.len(), q.len(), "out has the shape of q");
+    match level.primitives() {
+        Some(with) if tiled::fits(shape) => tiled::train(with, shape, lengths, q, k, v, out),
+        _ => reference::train(shape, &starts, q, k, v, out),
+    }
+}
+
+/// The inputs and outputs of [`attention_train`] that its gradient reads.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionTrace<'a> {
+    /// Queries, `[t, heads, head_dim]`.
+    pub q: &'a [f32],
+    /// Keys, `[t, kv_heads, head_dim]`.
+    pub k: &'a [f32],
+    /// Values, `[t, kv_heads, head_dim]`.
+    pub v: &'a [f32],
+    /// What the forward pass wrote, `[t, heads, head_dim]`.
+    pub out: &'a [f32],
+    /// What the forward pass returned, `[t, heads]`.
+    pub log_sum_exp: &'a [f32],
+}
+
+/// Gradients of [`attention_train`] from `dout` (shape of q). Probabilities are computed again from q, k and the
+/// log-sum-exp (Dao et al. 2022, "FlashAttention", section 3.1): with `P = exp(scale * q·k - lse)` and
+/// `D = sum(dout * out)`, `dv = Pᵀ dout`, `dS = P * (dout·v - D) * scale`, `dq = dS k`, `dk = dSᵀ q`.
+///
+/// # Panics
+/// When the shapes disagree.
+#[allow(clippy::too_many_arguments)] // one gradient for each input
+pub fn attention_backward(
+    shape: &AttentionShape,
+    lengths: &[usize],
+    trace: &AttentionTrace<'_>,
+    dout: &[f32],
+    dq: &mut [f32],
+    dk: &mut [f32],
+    dv: &mut [f32],
+    level: Level,
+) {
+    let AttentionTrace {
+        q,
+        k,
+        v,
+        out,
+        log_sum_exp,
+    } = *trace;
+    let starts = check_sequences(shape, lengths, q, k, v);
+    assert!(
+        [out.len(), dout.len(), dq.len()]
+            .iter()
+            .all(|&n| n == q.len()),
+        "out, dout and dq have the shape of q"
+    );
+    assert!(
+        dk.len() == k.len() && dv.len() == k.len(),
+        "dk and dv have the shape of k"
+    );
+    assert_eq!(
+        log_sum_exp.len(),
+        starts.len() * shape.heads,
+        "log_sum_exp is [t, heads]"
+    );
+    match level.primitives() {
+        Some(with) if tiled::fits(shape) => {
+            tiled::backward(with, shape, lengths, trace, dout, dq, dk, dv)
+        }
+        _ => reference::backward(shape, &starts, trace, dout, dq, dk, dv),
+    }
+}
+
+/// Checks the shapes and gives, for each position, where its sequence starts.
+fn check_sequences(
+    shape: &AttentionShape,
+    lengths: &[usize],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+) -> Vec<usize> {
+    shape.check();
+    let mut starts = Vec::with_capacity(lengths.iter().sum());
+    for &length in lengths {
+        starts.extend(std::iter::repeat_n(starts.len(), length));
+    }
+    assert_eq!(
+        q.len(),
+        starts.len() * shape.heads * shape.head_dim,
+        "q is [t, heads, head_dim]"
+    );
+    assert_eq!(
+        k.len(),
+        starts.len() * shape.kv_heads * shape.head_dim,
+        "k is [t, kv_heads, head_dim]"
+    );
+    assert_eq!(v.len(), k.len(), "v has the shape of k");
+    starts
+}

@@ -1,0 +1,124 @@
+//! Log-probabilities and the cross-entropy loss, row by row over `logits[m, vocab]`. Natural logarithms.
+
+use rayon::prelude::*;
+
+use crate::Level;
+
+/// Replaces each row by its log-softmax.
+///
+/// # Panics
+/// When `logits` is not whole rows.
+pub fn log_softmax(logits: &mut [f32], vocab: usize, level: Level) {
+    check_rows(logits, vocab);
+    logits.par_chunks_exact_mut(vocab).for_each(|row| {
+        let lse = log_sum_exp(row, level);
+        row.iter_mut().for_each(|x| *x -= lse);
+    });
+}
+
+/// Log-probabilities of chosen tokens: `out[i, j] = log_softmax(logits[i])[ids[i, j]]`. `ids` is `[m, n]` for any n.
+///
+/// # Panics
+/// When the shapes disagree or an id is not below `vocab`.
+pub fn log_softmax_gather(
+    logits: &[f32],
+    vocab: usize,
+    ids: &[u32],
+    out: &mut [f32],
+    level: Level,
+) {
+    let m = check_rows(logits, vocab);
+    assert_eq!(ids.len(), out.len(), "out has the shape of ids");
+    assert!(m > 0 || ids.is_empty(), "ids without rows");
+    if ids.is_empty() {
+        return;
+    }
+    assert!(ids.len().is_multiple_of(m), "ids is [m, n]");
+    let n = ids.len() / m;
+    logits
+        .par_chunks_exact(vocab)
+        .zip(ids.par_chunks_exact(n))
+        .zip(out.par_chunks_exact_mut(n))
+        .for_each(|((row, ids), out)| {
+            let lse = log_sum_exp(row, level);
+            for (out, &id) in out.iter_mut().zip(ids) {
+                *out = row[id as usize] - lse;
+            }
+        });
+}
+
+/// Negative log-likelihood of `targets[i]` under row i, one value a row, unweighted.
+///
+/// # Panics
+/// When there is not one target a row, or one is not below `vocab`.
+pub fn softmax_cross_entropy(
+    logits: &[f32],
+    vocab: usize,
+    targets: &[u32],
+    level: Level,
+) -> Vec<f32> {
+    assert_eq!(check_rows(logits, vocab), targets.len(), "one target a row");
+    logits
+        .par_chunks_exact(vocab)
+        .zip(targets)
+        .map(|(row, &target)| log_sum_exp(row, level) - row[target as usize])
+        .collect()
+}
+
+/// As [`softmax_cross_entropy`], and replaces the logits by the gradient of `sum(weights[i] * nll[i])`:
+/// `weights[i] * (softmax(row) - one_hot(target))`. A row of weight 0 gets an exact 0, even where its logits overflow.
+///
+/// # Panics
+/// When there is not one target and one weight a row, or a target is not below `vocab`.
+pub fn softmax_cross_entropy_with_gradient(
+    logits: &mut [f32],
+    vocab: usize,
+    targets: &[u32],
+    weights: &[f32],
+    level: Level,
+) -> Vec<f32> {
+    let m = check_rows(logits, vocab);
+    assert_eq!(m, targets.len(), "one target a row");
+    assert_eq!(m, weights.len(), "one weight a row");
+    logits
+        .par_chunks_exact_mut(vocab)
+        .zip(targets.par_iter().zip(weights))
+        .map(|(row, (&target, &weight))| {
+            let lse = log_sum_exp(row, level);
+            let nll = lse - row[target as usize];
+            if weight == 0.0 {
+                row.fill(0.0);
+            } else {
+                scaled_softmax(row, lse, weight, level);
+                row[target as usize] -= weight;
+            }
+            nll
+        })
+        .collect()
+}
+
+fn check_rows(logits: &[f32], vocab: usize) -> usize {
+    assert!(
+        vocab > 0 && logits.len().is_multiple_of(vocab),
+        "logits is whole rows of {vocab}"
+    );
+    logits.len() / vocab
+}
+
+fn log_sum_exp(row: &[f32], level: Level) -> f32 {
+    if let Some(with) = level.primitives() {
+        return (with.log_sum_exp)(row);
+    }
+    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row.iter().map(|&x| f64::from((x - max).exp())).sum();
+    max + sum.ln() as f32
+}
+
+fn scaled_softmax(row: &mut [f32], lse: f32, scale: f32, level: Level) {
+    if let Some(with) = level.primitives() {
+        return (with.scaled_exp)(row, lse, scale);
+    }
+    for x in row {
+        *x = (*x - lse).exp() * scale;
+    }
+}

@@ -1,0 +1,70 @@
+//! What an instruction level provides: small operations that the products and row operations are built from.
+//!
+//! Adding a level means filling in one more table; the reference has none and is written out where it is used.
+
+use crate::matmul::int8::Activations;
+use crate::slices::Strided;
+use crate::{Level, QuantType};
+
+/// Rows of a tile.
+pub(crate) const TILE_ROWS: usize = 12;
+/// Columns of a tile.
+pub(crate) const TILE_COLS: usize = 16;
+/// A finished tile.
+pub(crate) type TileBuffer = [[f32; TILE_COLS]; TILE_ROWS];
+
+/// Type, rows of weights, their blocks, activations, the first row of those, results `[rows of activations, rows]`. A result
+/// does not depend on the rows beside it.
+pub(crate) type Dot = fn(QuantType, usize, &[u8], &Activations, usize, &mut [f32]);
+/// Gradient of a row of RMS norm: x, weight, eps, dy, dx.
+pub(crate) type RmsNormBackward = fn(&[f32], &[f32], f32, &[f32], &mut [f32]);
+/// Gradient of a gated activation: gate, up, dy, dgate, dup.
+pub(crate) type SwigluBackward = fn(&[f32], &[f32], &[f32], &mut [f32], &mut [f32]);
+
+/// The table of a level. All functions are safe to call where the level is available, and only there is a table given out.
+pub(crate) struct Primitives {
+    /// Decodes whole blocks.
+    pub dequantize: fn(QuantType, &[u8], &mut [f32]),
+    /// `c[r, 0..16] += sum over p of a[r, p] * b[p, 0..16]`: rows (1 to 12), depth, a, b, c. Each sum is in the order of
+    /// p with fused multiply-add, so a result does not depend on how a product is cut into tiles.
+    pub tile: fn(usize, usize, Strided<'_>, Strided<'_>, &mut TileBuffer),
+    /// Writes the transpose of up to sixteen rows, absent ones as zeros: rows, depth, from, to `[depth, 16]`.
+    pub transpose: fn(usize, usize, Strided<'_>, &mut [f32]),
+    /// Rounds activations to signed bytes.
+    pub round: fn(&[f32]) -> Activations,
+    /// Integer dot products of rows of weight blocks with one to four rows of rounded activations.
+    pub dot: Dot,
+    /// One row of RMS norm: x, weight, eps, y.
+    pub rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
+    /// Its gradient.
+    pub rms_norm_backward: RmsNormBackward,
+    /// Gated activation: gate, up, y.
+    pub swiglu: fn(&[f32], &[f32], &mut [f32]),
+    /// Its gradient.
+    pub swiglu_backward: SwigluBackward,
+    /// Logarithm of the sum of exponentials of a row.
+    pub log_sum_exp: fn(&[f32]) -> f32,
+    /// `x = exp(x - shift) * scale` in place.
+    pub scaled_exp: fn(&mut [f32], f32, f32),
+    /// Largest value of a row, negative infinity for none.
+    pub max: fn(&[f32]) -> f32,
+    /// Sum of a row.
+    pub sum: fn(&[f32]) -> f32,
+    /// `x = exp(x - shift)` in place with a shift for each value.
+    pub exp_each: fn(&mut [f32], &[f32]),
+}
+
+impl Level {
+    /// The level's table; none for the reference, nor where the processor lacks the level.
+    pub(crate) fn primitives(self) -> Option<&'static Primitives> {
+        match self {
+            Level::Reference => None,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => self.is_available().then_some(&crate::x86::AVX2),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => self.is_available().then_some(&crate::x86::AVX512),
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx2 | Level::Avx512 => None,
+        }
+    }
+}

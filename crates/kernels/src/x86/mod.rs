@@ -1,0 +1,63 @@
+//! Kernels for x86-64 with AVX2, FMA and F16C. Every function here has a plain counterpart elsewhere that it is tested
+//! against. Callers ask `Level::is_available` first; that is what makes calling these sound.
+
+mod int8;
+mod rows;
+mod tile;
+mod tile512;
+
+use std::arch::x86_64::{
+    __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_shuffle_ps,
+    _mm256_castps256_ps128, _mm256_extractf128_ps,
+};
+
+use crate::primitives::Primitives;
+use crate::{QuantType, quant};
+
+/// AVX2, FMA and F16C. Given out by `Level::primitives`, which asks for them first.
+// SAFETY, of every call in the table: the processor has what the functions need wherever the table is used.
+pub(crate) static AVX2: Primitives = Primitives {
+    dequantize: |ty, bytes, out| unsafe { dequantize(ty, bytes, out) },
+    tile: |rows, depth, a, b, c| unsafe { tile::tile(rows, depth, a, b, c) },
+    transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
+    round: |x| unsafe { int8::round(x) },
+    dot: |ty, rows, blocks, x, first, out| unsafe { int8::dot(ty, rows, blocks, x, first, out) },
+    rms_norm: |x, weight, eps, y| unsafe { rows::rms_norm(x, weight, eps, y) },
+    rms_norm_backward: |x, weight, eps, dy, dx| unsafe {
+        rows::rms_norm_backward(x, weight, eps, dy, dx)
+    },
+    swiglu: |gate, up, y| unsafe { rows::swiglu(gate, up, y) },
+    swiglu_backward: |gate, up, dy, dgate, dup| unsafe {
+        rows::swiglu_backward(gate, up, dy, dgate, dup)
+    },
+    log_sum_exp: |x| unsafe { rows::log_sum_exp(x) },
+    scaled_exp: |x, shift, scale| unsafe { rows::scaled_exp(x, shift, scale) },
+    max: |x| unsafe { rows::max(x) },
+    sum: |x| unsafe { rows::sum(x) },
+    exp_each: |x, shifts| unsafe { rows::exp_each(x, shifts) },
+};
+
+/// The same with the tile of AVX-512.
+pub(crate) static AVX512: Primitives =
+    // SAFETY: AVX-512F is there wherever the table is used.
+    Primitives {
+        tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        ..AVX2
+    };
+
+/// [`quant::dequantize`] compiled for AVX2.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn dequantize(ty: QuantType, bytes: &[u8], out: &mut [f32]) {
+    if !int8::dequantize(ty, bytes, out) {
+        quant::dequantize(ty, bytes, out);
+    }
+}
+
+/// Sum of the eight lanes, always in the same order.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn horizontal_sum(v: __m256) -> f32 {
+    let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+}

@@ -1,0 +1,85 @@
+//! The f32 microkernel with AVX-512: a row of a tile is one register.
+
+use std::arch::x86_64::{
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+};
+
+use crate::primitives::{TILE_COLS, TileBuffer};
+use crate::slices::Strided;
+
+/// [`crate::primitives::Primitives::tile`], to the same bits as with AVX2.
+///
+/// # Panics
+/// When `a` is not `[>= rows, >= depth]` or `b` is not `[>= depth, >= 16]`.
+#[target_feature(enable = "avx512f")]
+pub(crate) fn tile(rows: usize, depth: usize, a: Strided<'_>, b: Strided<'_>, c: &mut TileBuffer) {
+    a.assert_holds(rows, depth);
+    b.assert_holds(depth, TILE_COLS);
+    // SAFETY: the shapes were just checked against the slices.
+    unsafe {
+        match rows {
+            0 => {}
+            1 => sized::<1>(depth, a, b, c),
+            2 => sized::<2>(depth, a, b, c),
+            3 => sized::<3>(depth, a, b, c),
+            4 => sized::<4>(depth, a, b, c),
+            5 => sized::<5>(depth, a, b, c),
+            6 => sized::<6>(depth, a, b, c),
+            7 => sized::<7>(depth, a, b, c),
+            8 => sized::<8>(depth, a, b, c),
+            9 => sized::<9>(depth, a, b, c),
+            10 => sized::<10>(depth, a, b, c),
+            11 => sized::<11>(depth, a, b, c),
+            _ => sized::<12>(depth, a, b, c),
+        }
+    }
+}
+
+/// # Safety
+/// `a` holds `[R, depth]` and `b` holds `[depth, 16]`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn sized<const R: usize>(depth: usize, a: Strided<'_>, b: Strided<'_>, c: &mut TileBuffer) {
+    let mut sums = [_mm512_setzero_ps(); R];
+    for (row, sum) in c.iter().zip(&mut sums) {
+        // SAFETY: a row of the buffer is sixteen floats.
+        *sum = unsafe { _mm512_loadu_ps(row.as_ptr()) };
+    }
+    let (a_start, b_start) = (a.values.as_ptr(), b.values.as_ptr());
+    let whole = depth / UNROLL * UNROLL;
+    for p in (0..whole).step_by(UNROLL) {
+        // SAFETY: p + UNROLL <= depth, r < R and the caller's promise.
+        unsafe {
+            let mut columns = [_mm512_setzero_ps(); UNROLL];
+            for (i, columns) in columns.iter_mut().enumerate() {
+                *columns = _mm512_loadu_ps(b_start.add((p + i) * b.stride));
+            }
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let factors = a_start.add(r * a.stride + p);
+                for (i, columns) in columns.into_iter().enumerate() {
+                    *sum = _mm512_fmadd_ps(_mm512_set1_ps(*factors.add(i)), columns, *sum);
+                }
+            }
+        }
+    }
+    for p in whole..depth {
+        // SAFETY: p < depth, r < R and the caller's promise.
+        unsafe {
+            let columns = _mm512_loadu_ps(b_start.add(p * b.stride));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                *sum = _mm512_fmadd_ps(
+                    _mm512_set1_ps(*a_start.add(r * a.stride + p)),
+                    columns,
+                    *sum,
+                );
+            }
+        }
+    }
+    for (row, sum) in c.iter_mut().zip(sums) {
+        // SAFETY: a row of the buffer is sixteen floats.
+        unsafe { _mm512_storeu_ps(row.as_mut_ptr(), sum) };
+    }
+}
+
+/// Steps of depth taken together: the address of a row is then computed once for all of them.
+const UNROLL: usize = 4;

@@ -1,0 +1,386 @@
+//! Products of every type at every level this processor has, against hand-made blocks and plain f64 sums.
+
+use idiolect_kernels::{KernelError, Level, MappedFile, Precision, QMatrix, QuantType};
+
+/// Relative to the sum of magnitudes of the terms: f32 rounding of a sum of a few thousand terms.
+const F32_TOLERANCE: f64 = 2e-6;
+/// Between two levels that round activations alike: only the order of f32 additions differs.
+const INT8_LEVELS_TOLERANCE: f64 = 2e-6;
+/// Rounding activations to 1/127 of a block's largest, relative to the sum of magnitudes of the terms.
+const INT8_TOLERANCE: f64 = 6e-3;
+
+/// Pseudo-random values in (-1, 1).
+fn values(n: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    std::iter::repeat_with(next).take(n).collect()
+}
+
+/// A matrix of any type: random bytes with the scales replaced by moderate ones.
+fn matrix(ty: QuantType, rows: usize, cols: usize) -> QMatrix {
+    let scale_offsets: &[usize] = match ty {
+        QuantType::F32 | QuantType::F16 | QuantType::BF16 => {
+            return QMatrix::from_f32_quantized(ty, rows, cols, &values(rows * cols, 7)).unwrap();
+        }
+        QuantType::Q4_0 | QuantType::Q5_0 | QuantType::Q8_0 => &[0],
+        QuantType::Q4_1 | QuantType::Q5_1 | QuantType::Q4K | QuantType::Q5K => &[0, 2],
+        QuantType::Q6K => &[208],
+    };
+    let blocks = rows * cols / ty.block_size();
+    let mut state = 99_u32;
+    let mut bytes: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(blocks * ty.block_bytes())
+    .collect();
+    let scales = values(blocks * scale_offsets.len(), 5);
+    for (i, scale) in scales.iter().enumerate() {
+        let at =
+            i / scale_offsets.len() * ty.block_bytes() + scale_offsets[i % scale_offsets.len()];
+        bytes[at..at + 2].copy_from_slice(&half::f16::from_f32(scale * 0.05).to_le_bytes());
+    }
+    QMatrix::from_bytes(ty, rows, cols, bytes).unwrap()
+}
+
+/// `a[m, k] · b[k, n]` in f64 with the sum of magnitudes of each entry's terms.
+fn product(
+    a: &[f32],
+    b: impl Fn(usize, usize) -> f32,
+    m: usize,
+    k: usize,
+    n: usize,
+) -> Vec<(f64, f64)> {
+    let mut out = Vec::with_capacity(m * n);
+    for i in 0..m {
+        for j in 0..n {
+            let terms = (0..k).map(|p| f64::from(a[i * k + p]) * f64::from(b(p, j)));
+            out.push(terms.fold((0.0, 0.0), |(sum, size), t| (sum + t, size + t.abs())));
+        }
+    }
+    out
+}
+
+fn assert_close(got: &[f32], want: &[(f64, f64)], tolerance: f64, what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}: as many values as expected");
+    for (i, (&got, &(want, size))) in got.iter().zip(want).enumerate() {
+        let error = (f64::from(got) - want).abs();
+        assert!(
+            error <= tolerance * size + 1e-30,
+            "{what}: value {i} is {got}, not {want} (terms {size})"
+        );
+    }
+}
+
+/// Shapes that are multiples of nothing but the block.
+fn shapes(ty: QuantType) -> [(usize, usize); 3] {
+    match ty.block_size() {
+        1 => [(7, 45), (1, 3), (130, 70)],
+        32 => [(7, 96), (1, 32), (131, 576)],
+        _ => [(7, 256), (1, 768), (61, 512)],
+    }
+}
+
+#[test]
+fn forward_agrees_with_plain_sums_for_every_type_and_level() {
+    for ty in QuantType::ALL {
+        for (rows, cols) in shapes(ty) {
+            let w = matrix(ty, rows, cols);
+            let dense = w.dequantize();
+            for m in [1, 2, 5, 17, 35] {
+                let x = values(m * cols, 3);
+                let want = product(&x, |p, j| dense[j * cols + p], m, cols, rows);
+                for level in Level::available() {
+                    let what = format!("{} {rows}x{cols} m {m} {}", ty.name(), level.name());
+                    let mut y = vec![f32::NAN; m * rows];
+                    w.forward(&x, m, &mut y, Precision::F32, level);
+                    assert_close(&y, &want, F32_TOLERANCE, &what);
+                    w.forward(&x, m, &mut y, Precision::Int8, level);
+                    assert_close(&y, &want, INT8_TOLERANCE, &format!("{what} int8"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn int8_agrees_between_levels_up_to_the_order_of_additions() {
+    for ty in QuantType::ALL {
+        let (rows, cols, m) = (67, 512, 6);
+        let w = matrix(ty, rows, cols);
+        let dense = w.dequantize();
+        let x = values(m * cols, 3);
+        let mut want = vec![0.0; m * rows];
+        w.forward(&x, m, &mut want, Precision::Int8, Level::Reference);
+        let sizes = product(&x, |p, j| dense[j * cols + p], m, cols, rows);
+        let want: Vec<_> = want
+            .iter()
+            .zip(sizes)
+            .map(|(&y, (_, size))| (f64::from(y), size))
+            .collect();
+        for level in Level::available() {
+            let mut y = vec![f32::NAN; m * rows];
+            w.forward(&x, m, &mut y, Precision::Int8, level);
+            assert_close(
+                &y,
+                &want,
+                INT8_LEVELS_TOLERANCE,
+                &format!("{} {}", ty.name(), level.name()),
+            );
+        }
+    }
+}
+
+#[test]
+fn backward_agrees_with_plain_sums_for_every_type_and_level() {
+    for ty in QuantType::ALL {
+        for (rows, cols) in shapes(ty) {
+            let w = matrix(ty, rows, cols);
+            let dense = w.dequantize();
+            for m in [1, 5, 14] {
+                let dy = values(m * rows, 4);
+                let want = product(&dy, |p, j| dense[p * cols + j], m, rows, cols);
+                for level in Level::available() {
+                    let mut dx = vec![f32::NAN; m * cols];
+                    w.backward_input(&dy, m, &mut dx, level);
+                    let what = format!("{} {rows}x{cols} m {m} {}", ty.name(), level.name());
+                    assert_close(&dx, &want, F32_TOLERANCE, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn backward_splits_large_batches_and_tall_matrices_without_loss() {
+    let (rows, cols, m) = (331, 96, 421);
+    let w = matrix(QuantType::Q4_1, rows, cols);
+    let dense = w.dequantize();
+    let dy = values(m * rows, 4);
+    let want = product(&dy, |p, j| dense[p * cols + j], m, rows, cols);
+    for level in Level::available() {
+        let mut dx = vec![f32::NAN; m * cols];
+        w.backward_input(&dy, m, &mut dx, level);
+        assert_close(&dx, &want, F32_TOLERANCE, level.name());
+    }
+}
+
+/// The product is linear in x, so a difference quotient is exact up to rounding at any step.
+#[test]
+fn backward_is_the_gradient_of_forward() {
+    const TOLERANCE: f64 = 1e-4;
+    for ty in QuantType::ALL {
+        let (rows, cols, m) = (37, 256, 3);
+        let w = matrix(ty, rows, cols);
+        let (x, dy) = (values(m * cols, 3), values(m * rows, 4));
+        for level in Level::available() {
+            let loss = |x: &[f32]| -> f64 {
+                let mut y = vec![0.0; m * rows];
+                w.forward(x, m, &mut y, Precision::F32, level);
+                y.iter()
+                    .zip(&dy)
+                    .map(|(y, dy)| f64::from(*y) * f64::from(*dy))
+                    .sum()
+            };
+            let mut dx = vec![0.0; m * cols];
+            w.backward_input(&dy, m, &mut dx, level);
+            for i in (0..m * cols).step_by(61) {
+                let (mut plus, mut minus) = (x.clone(), x.clone());
+                plus[i] += 1.0;
+                minus[i] -= 1.0;
+                let slope =
+                    (loss(&plus) - loss(&minus)) / (f64::from(plus[i]) - f64::from(minus[i]));
+                let error = (slope - f64::from(dx[i])).abs();
+                assert!(
+                    error <= TOLERANCE * slope.abs().max(1.0),
+                    "{} {}: dx[{i}] {} against {slope}",
+                    ty.name(),
+                    level.name(),
+                    dx[i]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_has_the_same_bits_in_any_batch() {
+    for ty in QuantType::ALL {
+        let (rows, cols) = (50, 512);
+        let w = matrix(ty, rows, cols);
+        let x = values(33 * cols, 8);
+        for level in Level::available() {
+            for precision in [Precision::Int8, Precision::F32] {
+                let mut alone = vec![0.0; rows];
+                w.forward(&x[..cols], 1, &mut alone, precision, level);
+                for m in (2..=9).chain([16, 33]) {
+                    let mut y = vec![0.0; m * rows];
+                    w.forward(&x[..m * cols], m, &mut y, precision, level);
+                    let same = alone
+                        .iter()
+                        .zip(&y[..rows])
+                        .all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(
+                        same,
+                        "{} {precision:?} {}: row 0 changes in a batch of {m}",
+                        ty.name(),
+                        level.name()
+                    );
+                    let mut last = vec![0.0; rows];
+                    w.forward(&x[(m - 1) * cols..m * cols], 1, &mut last, precision, level);
+                    let same = last
+                        .iter()
+                        .zip(&y[(m - 1) * rows..])
+                        .all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(
+                        same,
+                        "{} {precision:?} {}: the last row of {m} changes alone",
+                        ty.name(),
+                        level.name()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let (rows, cols, m) = (300, 576, 40);
+    let w = matrix(QuantType::Q4_1, rows, cols);
+    let (x, dy) = (values(m * cols, 3), values(m * rows, 4));
+    for level in Level::available() {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let (mut a, mut b, mut c) = (
+                    vec![0.0; m * rows],
+                    vec![0.0; m * rows],
+                    vec![0.0; m * cols],
+                );
+                w.forward(&x, m, &mut a, Precision::F32, level);
+                w.forward(&x, m, &mut b, Precision::Int8, level);
+                w.backward_input(&dy, m, &mut c, level);
+                [a, b, c]
+                    .concat()
+                    .iter()
+                    .map(|v| v.to_bits())
+                    .collect::<Vec<_>>()
+            })
+        };
+        let one = run(1);
+        for threads in [2, 3, 5] {
+            assert!(
+                run(threads) == one,
+                "{}: {threads} threads give other bits than one",
+                level.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_rows_and_zero_activations_are_fine() {
+    for level in Level::available() {
+        let w = matrix(QuantType::Q8_0, 5, 64);
+        w.forward(&[], 0, &mut [], Precision::Int8, level);
+        w.backward_input(&[], 0, &mut [], level);
+        let mut y = vec![f32::NAN; 5];
+        for precision in [Precision::Int8, Precision::F32] {
+            w.forward(&[0.0; 64], 1, &mut y, precision, level);
+            assert!(
+                y.iter().all(|&v| v == 0.0),
+                "{}: zeros in, zeros out: {y:?}",
+                level.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn rounding_to_a_type_stays_within_half_a_step() {
+    let x = values(32 * 6, 11);
+    // Of the block's largest magnitude (at most 1), or of its range (at most 2), plus the f16 scale's own rounding.
+    for (ty, half_step) in [
+        (QuantType::F32, 0.0),
+        (QuantType::F16, 0.0005),
+        (QuantType::BF16, 0.004),
+        (QuantType::Q8_0, 0.5 / 127.0 + 0.0006),
+        (QuantType::Q4_1, 1.0 / 15.0 + 0.002),
+        (QuantType::Q4_0, 1.0 / 8.0 + 0.002),
+    ] {
+        let w = QMatrix::from_f32_quantized(ty, 6, 32, &x).unwrap();
+        for (value, back) in x.iter().zip(w.dequantize()) {
+            assert!(
+                (value - back).abs() <= half_step,
+                "{}: {value} came back as {back}",
+                ty.name()
+            );
+        }
+    }
+    assert_eq!(
+        QMatrix::from_f32_quantized(QuantType::Q6K, 1, 256, &values(256, 1)).unwrap_err(),
+        KernelError::CannotQuantize(QuantType::Q6K),
+        "a type that is only read says so"
+    );
+}
+
+#[test]
+fn wrong_sizes_are_refused() {
+    let refuse = |ty, rows, cols, bytes: usize| {
+        QMatrix::from_bytes(ty, rows, cols, vec![0; bytes]).unwrap_err()
+    };
+    assert!(
+        matches!(
+            refuse(QuantType::Q4_1, 2, 40, 40),
+            KernelError::PartialBlock { cols: 40, .. }
+        ),
+        "a part of a block"
+    );
+    for bytes in [39, 41, 0] {
+        let error = refuse(QuantType::Q4_1, 2, 32, bytes);
+        assert!(
+            matches!(error, KernelError::WrongLength { expected: 40, actual, .. } if actual == bytes),
+            "{error}"
+        );
+    }
+    for (rows, cols) in [(usize::MAX, 32), (usize::MAX / 64, 64), (1 << 40, 1 << 40)] {
+        let error = refuse(QuantType::Q8_0, rows, cols, 0);
+        assert!(
+            matches!(error, KernelError::TooLarge { .. }),
+            "{rows} x {cols} overflows: {error}"
+        );
+    }
+    let error = QMatrix::from_f32_quantized(QuantType::F32, 2, 2, &[0.0; 3]).unwrap_err();
+    assert!(
+        matches!(error, KernelError::WrongLength { .. }),
+        "three values are not 2 x 2: {error}"
+    );
+}
+
+#[test]
+fn a_mapped_matrix_reads_as_an_owned_one() {
+    let ty = QuantType::Q4_1;
+    let owned = matrix(ty, 9, 64);
+    let path = std::env::temp_dir().join(format!("idiolect-kernels-matrix-{}", std::process::id()));
+    // An odd offset: blocks need no alignment.
+    std::fs::write(&path, [&[0xaa; 5][..], owned.bytes()].concat()).unwrap();
+    let file = MappedFile::open(&path).unwrap();
+    let mapped = QMatrix::from_mapped(ty, 9, 64, file.clone(), 5).unwrap();
+    assert_eq!(mapped.dequantize(), owned.dequantize(), "the same blocks");
+    for offset in [6, usize::MAX - 3] {
+        let error = QMatrix::from_mapped(ty, 9, 64, file.clone(), offset).unwrap_err();
+        assert!(
+            matches!(error, KernelError::PastEndOfFile { .. }),
+            "offset {offset} reaches past the end: {error}"
+        );
+    }
+    drop((file, mapped));
+    std::fs::remove_file(&path).unwrap();
+}

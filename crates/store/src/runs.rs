@@ -1,0 +1,179 @@
+//! Training runs with their loss curves, a row a point.
+
+use idiolect_core::{
+    adapter::{LossPoint, Run},
+    ids::{AdapterId, ProfileId, RunId, SampleId},
+};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use crate::{
+    Store,
+    error::{Result, StoreError, Thing},
+    ids::{require, touched},
+    value::{Json, Word},
+};
+
+const SELECT: &str = "SELECT r.id, r.profile, r.model, r.objective, r.settings, r.status, r.message, r.tokens_per_second,
+    r.peak_bytes, r.seconds, r.started_at, (SELECT a.id FROM adapters a WHERE a.run = r.id) AS adapter FROM runs r";
+
+/// Everything but samples and curve, which are rows of their own.
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Run> {
+    Ok(Run {
+        id: RunId(row.get("id")?),
+        profile: ProfileId(row.get("profile")?),
+        model: row.get("model")?,
+        objective: row.get("objective")?,
+        settings: row.get::<_, Json<_>>("settings")?.0,
+        samples: Vec::new(),
+        status: row.get::<_, Word<_>>("status")?.0,
+        message: row.get("message")?,
+        curve: Vec::new(),
+        tokens_per_second: row.get("tokens_per_second")?,
+        peak_bytes: row.get::<_, i64>("peak_bytes")?.cast_unsigned(),
+        seconds: row.get("seconds")?,
+        adapter: row.get::<_, Option<String>>("adapter")?.map(AdapterId),
+        started_at: row.get("started_at")?,
+    })
+}
+
+fn complete(tx: &Transaction<'_>, mut run: Run) -> Result<Run> {
+    let mut samples =
+        tx.prepare_cached("SELECT sample FROM run_samples WHERE run = ?1 ORDER BY position")?;
+    run.samples = samples
+        .query_map([run.id.as_str()], |row| Ok(SampleId(row.get(0)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut points = tx.prepare_cached(
+        "SELECT step, loss, held_out FROM loss_points WHERE run = ?1 ORDER BY step",
+    )?;
+    run.curve = points
+        .query_map([run.id.as_str()], |row| {
+            Ok(LossPoint {
+                step: row.get(0)?,
+                loss: row.get(1)?,
+                held_out: row.get(2)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(run)
+}
+
+fn get(tx: &Transaction<'_>, id: &RunId) -> Result<Run> {
+    let run = tx
+        .prepare_cached(&format!("{SELECT} WHERE r.id = ?1"))?
+        .query_row([id.as_str()], from_row)
+        .optional()?
+        .ok_or_else(|| StoreError::not_found(Thing::Run, id.as_str()))?;
+    complete(tx, run)
+}
+
+fn put_point(tx: &Transaction<'_>, run: &RunId, point: &LossPoint) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO loss_points (run, step, loss, held_out) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET loss = coalesce(excluded.loss, loss), held_out = coalesce(excluded.held_out, held_out)",
+    )?
+    .execute(params![run.as_str(), point.step, point.loss, point.held_out])?;
+    Ok(())
+}
+
+impl Store {
+    /// Stores a run that begins. An empty `id` or `started_at` is filled in; `adapter` is not
+    /// stored here: it is whichever adapter names this run. While `status` is running or paused the
+    /// run belongs to this opening: if the process ends, the next opening marks it cut short.
+    ///
+    /// # Errors
+    /// `NotFound` for the profile; `Duplicate` where the id is taken.
+    pub fn insert_run(&self, run: &Run) -> Result<Run> {
+        self.write(|tx| {
+            require(tx, &run.profile)?;
+            let id = self.id_or_fresh(tx, &run.id)?;
+            tx.prepare_cached(
+                "INSERT INTO runs (id, profile, model, objective, settings, status, message, tokens_per_second, peak_bytes,
+                 seconds, started_at, holder) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?
+            .execute(params![
+                id.as_str(),
+                run.profile.as_str(),
+                run.model,
+                run.objective,
+                Json(&run.settings),
+                Word(&run.status),
+                run.message,
+                run.tokens_per_second,
+                run.peak_bytes.cast_signed(),
+                run.seconds,
+                self.timestamp_or(&run.started_at),
+                self.0.presence.token(),
+            ])
+            .map_err(|e| StoreError::from(e).duplicate_of(Thing::Run))?;
+            let mut link = tx.prepare_cached(
+                "INSERT INTO run_samples (run, position, sample) VALUES (?1, ?2, ?3)",
+            )?;
+            for (position, sample) in (0u32..).zip(&run.samples) {
+                link.execute(params![id.as_str(), position, sample.as_str()])?;
+            }
+            for point in &run.curve {
+                put_point(tx, &id, point)?;
+            }
+            get(tx, &id)
+        })
+    }
+
+    /// A profile's runs, newest first, with their curves.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn runs(&self, profile: &ProfileId) -> Result<Vec<Run>> {
+        self.read(|tx| {
+            require(tx, profile)?;
+            let mut statement = tx.prepare_cached(&format!(
+                "{SELECT} WHERE r.profile = ?1 ORDER BY r.started_at DESC, r.row DESC"
+            ))?;
+            let runs: Vec<Run> = statement
+                .query_map([profile.as_str()], from_row)?
+                .collect::<rusqlite::Result<_>>()?;
+            runs.into_iter().map(|run| complete(tx, run)).collect()
+        })
+    }
+
+    /// One run with its curve.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn run(&self, id: &RunId) -> Result<Run> {
+        self.read(|tx| get(tx, id))
+    }
+
+    /// Stores a point of the curve; a second point of the same step fills in what the first lacked.
+    ///
+    /// # Errors
+    /// `NotFound` for the run.
+    pub fn append_loss(&self, id: &RunId, point: &LossPoint) -> Result<()> {
+        self.write(|tx| {
+            require(tx, id)?;
+            put_point(tx, id, point)
+        })
+    }
+
+    /// Stores how the run stands: status, message, speed, memory and time. Everything else of `run`
+    /// (curve included) is left alone.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn update_run(&self, run: &Run) -> Result<Run> {
+        self.write(|tx| {
+            let rows = tx.execute(
+                "UPDATE runs SET status = ?2, message = ?3, tokens_per_second = ?4, peak_bytes = ?5, seconds = ?6 WHERE id = ?1",
+                params![
+                    run.id.as_str(),
+                    Word(&run.status),
+                    run.message,
+                    run.tokens_per_second,
+                    run.peak_bytes.cast_signed(),
+                    run.seconds,
+                ],
+            )?;
+            touched(rows, &run.id)?;
+            get(tx, &run.id)
+        })
+    }
+}

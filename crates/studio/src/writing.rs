@@ -1,0 +1,399 @@
+//! Drafts: prompts from the profile, columns side by side, meters, comparison.
+
+use idiolect_core::{
+    ErrorCode, UserError,
+    draft::{AdapterUse, Draft, Meters, Method},
+    ids::{DraftId, ProfileId, SampleId},
+    profile::Intent,
+    sample::Sample,
+};
+use idiolect_llm::{AdapterSource, GenerateRequest, Generation, TextModel};
+use idiolect_persona::{Passage, hypotheses, prompts};
+use idiolect_text::{
+    ReferenceStyle,
+    diff::{self, Change},
+    features,
+    fingerprint::{mean_vector, style_distance},
+    leakage,
+};
+
+use crate::{
+    api::{Column, DiffPart, Event, Gone, ProfileView, Response},
+    context::{Ctx, Pace},
+    errors::{Told, usage},
+    inference::build_view,
+    models::Writer,
+    profiles::words,
+};
+
+/// Columns written at once.
+const MOST_COLUMNS: usize = 8;
+/// A shorter run of common words is chance.
+const COPIED_WORDS: usize = 5;
+
+/// A column ready to be written.
+pub(crate) struct Planned {
+    pub(crate) column: Column,
+    /// The exact text for the model.
+    pub(crate) prompt: String,
+    /// Samples quoted in it.
+    pub(crate) samples: Vec<SampleId>,
+    request: GenerateRequest,
+}
+
+/// Who and what drafts are written for.
+pub(crate) struct Assignment<'a> {
+    pub(crate) profile: &'a ProfileId,
+    pub(crate) intent: Intent,
+    pub(crate) brief: &'a str,
+}
+
+pub(crate) fn preview(
+    ctx: &mut Ctx,
+    profile: &ProfileId,
+    intent: Intent,
+    brief: &str,
+    columns: &[Column],
+    model: Option<&str>,
+) -> Result<Response, UserError> {
+    let writer = ctx.studio.models.writer(ctx, model)?;
+    let subject = Subject::of(ctx, profile)?;
+    let assignment = Assignment {
+        profile,
+        intent,
+        brief,
+    };
+    let planned = plan(ctx, &writer, &subject, &assignment, columns)?;
+    Ok(Response::Prompts {
+        prompts: planned.into_iter().map(|p| p.prompt).collect(),
+    })
+}
+
+pub(crate) fn write(
+    ctx: &mut Ctx,
+    profile: &ProfileId,
+    intent: Intent,
+    brief: &str,
+    columns: &[Column],
+    model: Option<&str>,
+) -> Result<Response, UserError> {
+    ctx.start_job("Writing", false);
+    let writer = ctx.studio.models.writer(ctx, model)?;
+    let subject = Subject::of(ctx, profile)?;
+    let assignment = Assignment {
+        profile,
+        intent,
+        brief,
+    };
+    let planned = plan(ctx, &writer, &subject, &assignment, columns)?;
+    let drafts = generate(ctx, &writer, &subject, &assignment, planned)?;
+    Ok(Response::Drafts { drafts })
+}
+
+/// A person's profile and texts, read once for all columns.
+pub(crate) struct Subject {
+    pub(crate) view: ProfileView,
+    pub(crate) samples: Vec<Sample>,
+}
+
+impl Subject {
+    pub(crate) fn of(ctx: &Ctx, profile: &ProfileId) -> Result<Self, UserError> {
+        Ok(Self {
+            view: build_view(ctx, profile)?,
+            samples: ctx.studio.store.samples(profile).told()?,
+        })
+    }
+}
+
+/// Builds each column's prompt.
+pub(crate) fn plan(
+    ctx: &Ctx,
+    writer: &Writer,
+    subject: &Subject,
+    assignment: &Assignment,
+    columns: &[Column],
+) -> Result<Vec<Planned>, UserError> {
+    if assignment.brief.trim().is_empty() {
+        return Err(UserError::new(
+            ErrorCode::Empty,
+            "The brief is empty.",
+            "Say in a sentence what the draft should be.",
+        ));
+    }
+    if columns.is_empty() || columns.len() > MOST_COLUMNS {
+        return Err(usage(
+            format!("Between 1 and {MOST_COLUMNS} columns can be written at once."),
+            "Add a column, or take some away.",
+        ));
+    }
+    let passages: Vec<Passage> = subject.samples.iter().map(Passage::from).collect();
+    let material = prompts::Material {
+        readings: &subject.view.dimensions,
+        hypotheses: &subject.view.hypotheses,
+        summary: &subject.view.profile.summary,
+        samples: &passages,
+    };
+    columns
+        .iter()
+        .map(|column| {
+            check(column)?;
+            let task = prompts::Task {
+                intent: assignment.intent,
+                method: &column.method,
+                brief: assignment.brief.trim(),
+                words: None,
+            };
+            let answer = column.sampling.max_tokens as usize;
+            let prompt = prompts::build(&task, &material, &*writer.model, answer).told()?;
+            let text = writer.model.render(&prompt.messages).told()?;
+            let request = GenerateRequest {
+                prompt: writer.model.encode_prompt(&text).told()?,
+                sampling: column.sampling.clone(),
+                adapter: column
+                    .adapter
+                    .as_ref()
+                    .map(|a| adapter_source(ctx, writer, a))
+                    .transpose()?,
+            };
+            Ok(Planned {
+                column: column.clone(),
+                prompt: text,
+                samples: prompt.samples,
+                request,
+            })
+        })
+        .collect()
+}
+
+/// Writes all columns together and stores every draft.
+pub(crate) fn generate(
+    ctx: &mut Ctx,
+    writer: &Writer,
+    subject: &Subject,
+    assignment: &Assignment,
+    planned: Vec<Planned>,
+) -> Result<Vec<Draft>, UserError> {
+    let requests: Vec<GenerateRequest> = planned.iter().map(|p| p.request.clone()).collect();
+    let cancel = ctx.cancel().clone();
+    let studio = ctx.studio;
+    let most: u64 = requests
+        .iter()
+        .map(|r| u64::from(r.sampling.max_tokens))
+        .sum();
+    let generations = {
+        let _turn = crate::lock(&studio.jobs.model_turn);
+        let pace = Pace::new(most, "tokens");
+        let mut pieces = 0;
+        writer
+            .model
+            .generate(&requests, &cancel, &mut |column, text| {
+                pieces += 1;
+                ctx.emit(Event::ColumnText {
+                    column: column as u32,
+                    text: text.to_owned(),
+                });
+                if pieces % 16 == 0 {
+                    ctx.emit(pace.at(pieces.min(most), "Writing"));
+                }
+            })
+            .told()?
+    };
+    let meter = Meter::of(subject);
+    planned
+        .into_iter()
+        .zip(generations)
+        .map(|(planned, generation)| {
+            let draft = to_draft(writer, assignment, &planned, &generation, &meter);
+            studio.store.insert_draft(&draft, &planned.samples).told()
+        })
+        .collect()
+}
+
+fn to_draft(
+    writer: &Writer,
+    assignment: &Assignment,
+    planned: &Planned,
+    generation: &Generation,
+    meter: &Meter,
+) -> Draft {
+    let tokens = generation.tokens.len();
+    Draft {
+        id: DraftId(String::new()),
+        profile: assignment.profile.clone(),
+        intent: assignment.intent,
+        method: planned.column.method.clone(),
+        brief: assignment.brief.trim().to_owned(),
+        prompt: planned.prompt.clone(),
+        text: generation.text.clone(),
+        tokens: tokens as u32,
+        prompt_tokens: planned.request.prompt.len() as u32,
+        seconds: generation.prompt_seconds + generation.seconds,
+        tokens_per_second: if generation.seconds > 0.0 {
+            tokens as f64 / generation.seconds
+        } else {
+            0.0
+        },
+        sampling: planned.column.sampling.clone(),
+        model: writer.file.id.clone(),
+        adapter: planned.column.adapter.clone(),
+        ended: generation.ended.as_str().to_owned(),
+        meters: meter.read(&generation.text),
+        kept: false,
+        created_at: String::new(),
+    }
+}
+
+/// Compares drafts with a person's texts.
+pub(crate) struct Meter<'a> {
+    subject: &'a Subject,
+    own: Option<features::FeatureVector>,
+}
+
+impl<'a> Meter<'a> {
+    pub(crate) fn of(subject: &'a Subject) -> Self {
+        let vectors: Vec<_> = subject
+            .samples
+            .iter()
+            .filter(|s| s.language == "en")
+            .map(|s| features::measure(&s.text))
+            .collect();
+        Self {
+            subject,
+            own: mean_vector(&vectors),
+        }
+    }
+
+    pub(crate) fn read(&self, text: &str) -> Meters {
+        let style_match = self
+            .own
+            .as_ref()
+            .and_then(|own| {
+                style_distance(&features::measure(text), own, ReferenceStyle::shipped())
+            })
+            // A distance of 1 is usual between two texts of one writer.
+            .map(|distance| if distance <= 1.0 { 1.0 } else { 1.0 / distance });
+        let texts: Vec<&str> = self
+            .subject
+            .samples
+            .iter()
+            .map(|s| s.text.as_str())
+            .collect();
+        let run = leakage::longest_common_run(text, &texts);
+        let (met, checked) = hypotheses::follows(&self.subject.view.hypotheses, text);
+        Meters {
+            style_match,
+            longest_copied_words: run.map_or(0, |r| r.words as u32),
+            copied: run
+                .filter(|r| r.words >= COPIED_WORDS)
+                .map_or_else(String::new, |r| r.span.quote(text).to_owned()),
+            hypotheses_met: met,
+            hypotheses_checked: checked,
+        }
+    }
+}
+
+/// Where an adapter's files lie, if it was trained on this very model.
+pub(crate) fn adapter_source(
+    ctx: &Ctx,
+    writer: &Writer,
+    used: &AdapterUse,
+) -> Result<AdapterSource, UserError> {
+    let adapter = ctx.studio.store.adapter(&used.id).told()?;
+    if adapter.model_sha256 != writer.file.sha256 {
+        return Err(usage(
+            format!(
+                "This trained voice was made on {}, not on {}.",
+                adapter.model, writer.file.id
+            ),
+            format!("Use it with {} or train one on this model.", adapter.model),
+        ));
+    }
+    if !(0.0..=2.0).contains(&used.scale) {
+        return Err(usage(
+            "The strength of a trained voice lies between 0 and 2.",
+            "1 is as trained.",
+        ));
+    }
+    Ok(AdapterSource {
+        dir: ctx.studio.adapter_dir(&used.id),
+        scale: used.scale as f32,
+    })
+}
+
+fn check(column: &Column) -> Result<(), UserError> {
+    let s = &column.sampling;
+    let fits = (0.0..=5.0).contains(&s.temperature)
+        && s.top_p > 0.0
+        && s.top_p <= 1.0
+        && (0.0..1.0).contains(&s.min_p)
+        && (1.0..=3.0).contains(&s.repetition_penalty)
+        && (1..=8192).contains(&s.max_tokens);
+    if fits {
+        return Ok(());
+    }
+    Err(usage(
+        "A sampling setting is out of range.",
+        "Temperature 0-5, top-p above 0 up to 1, min-p 0 up to 1, repetition penalty 1-3, tokens 1-8192.",
+    ))
+}
+
+pub(crate) fn list(ctx: &mut Ctx, profile: &ProfileId) -> Result<Response, UserError> {
+    ctx.studio.store.profile(profile).told()?;
+    Ok(Response::Drafts {
+        drafts: ctx.studio.store.drafts(profile).told()?,
+    })
+}
+
+pub(crate) fn keep(ctx: &mut Ctx, draft: &DraftId, keep: bool) -> Result<Response, UserError> {
+    let store = &ctx.studio.store;
+    let draft = if keep {
+        store.keep_draft(draft)
+    } else {
+        store.let_draft_go(draft)
+    }
+    .told()?;
+    Ok(Response::Draft { draft })
+}
+
+pub(crate) fn delete(ctx: &mut Ctx, draft: &DraftId) -> Result<Response, UserError> {
+    let derived = ctx.studio.store.delete_draft(draft).told()?;
+    Ok(Response::Gone {
+        gone: Gone {
+            what: "The draft is deleted.".to_owned(),
+            derived: words(&derived),
+        },
+    })
+}
+
+pub(crate) fn diff(ctx: &mut Ctx, left: &DraftId, right: &DraftId) -> Result<Response, UserError> {
+    let (left, right) = (
+        ctx.studio.store.draft(left).told()?,
+        ctx.studio.store.draft(right).told()?,
+    );
+    let parts = diff::diff(&left.text, &right.text)
+        .into_iter()
+        .map(|piece| DiffPart {
+            side: match piece.change {
+                Change::Kept => "same",
+                Change::Removed => "left",
+                Change::Added => "right",
+            }
+            .to_owned(),
+            text: piece.text,
+        })
+        .collect();
+    Ok(Response::Diff { parts })
+}
+
+/// The base model's column with these tokens and seed.
+pub(crate) fn base_column(max_tokens: u32, seed: u64, adapter: Option<AdapterUse>) -> Column {
+    Column {
+        method: Method::base(),
+        adapter,
+        sampling: idiolect_core::draft::Sampling {
+            max_tokens,
+            seed,
+            ..Default::default()
+        },
+    }
+}

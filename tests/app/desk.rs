@@ -1,0 +1,202 @@
+//! A desk to put a window on: a display, a home that is thrown away, WebKit's driver, the app.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// The app with its embedded pages, as cargo built it for these tests.
+pub const APP: &str = env!("CARGO_BIN_EXE_idiolect-studio");
+
+/// A process that ends with its owner.
+pub struct Owned(Child);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// A display, a driver and a home; windows opened here one after another share the home.
+pub struct Desk {
+    pub folder: TempDir,
+    pub display: String,
+    port: u16,
+    _driver: Owned,
+    _display: Owned,
+}
+
+impl Desk {
+    /// Sets up a desk with an empty home.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["home", "user", "run"] {
+            fs::create_dir(folder.path().join(name)).expect("a folder in it");
+        }
+        let (server, display) = display();
+        let port = free_port();
+        let mut driver = Command::new("WebKitWebDriver");
+        driver
+            .args([format!("--port={port}"), "--host=127.0.0.1".into()])
+            .env("DISPLAY", &display)
+            .env("TAURI_AUTOMATION", "true")
+            .env("TAURI_WEBVIEW_AUTOMATION", "true");
+        for (key, value) in environment(folder.path()) {
+            driver.env(key, value);
+        }
+        let driver = driver
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("WebKitWebDriver starts; Debian's package is webkit2gtk-driver");
+        let driver = Owned(driver);
+        wait_for("the driver to listen", || {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        });
+        Self {
+            folder,
+            port,
+            _driver: driver,
+            _display: server,
+            display,
+        }
+    }
+
+    /// Opens the window through `program`: the app, or something that starts it.
+    pub async fn open(&self, program: &Path) -> Client {
+        let capabilities = json!({
+            "webkitgtk:browserOptions": { "binary": program, "args": [] },
+        });
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(capabilities.as_object().expect("an object").clone());
+        builder
+            .connect(&format!("http://127.0.0.1:{}", self.port))
+            .await
+            .expect("the driver starts the app and finds its page")
+    }
+
+    /// A program that runs the app and writes every network call of it and its children to a file.
+    pub fn traced(&self) -> (PathBuf, PathBuf) {
+        let (program, log) = (
+            self.folder.path().join("traced"),
+            self.folder.path().join("trace"),
+        );
+        let script = format!(
+            "#!/bin/sh\nexec strace -f -qq --seccomp-bpf -A -e trace=network -o '{}' '{APP}' \"$@\"\n",
+            log.display()
+        );
+        fs::write(&program, script).expect("written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
+        (program, log)
+    }
+
+    /// Kills the app that is open on this desk's home, as a crash would.
+    pub fn kill_app(&self) {
+        let process = self.app_process().to_string();
+        let killed = Command::new("kill").args(["-9", &process]).status();
+        assert!(
+            killed.is_ok_and(|status| status.success()),
+            "the app is killed"
+        );
+    }
+
+    fn app_process(&self) -> u32 {
+        let home = format!(
+            "IDIOLECT_HOME={}",
+            self.folder.path().join("home").display()
+        );
+        let ours = |pid: &u32| {
+            let of = |what: &str| PathBuf::from(format!("/proc/{pid}/{what}"));
+            fs::read_link(of("exe")).is_ok_and(|exe| exe == Path::new(APP))
+                && fs::read(of("environ")).is_ok_and(|all| {
+                    all.split(|byte| *byte == 0)
+                        .any(|entry| entry == home.as_bytes())
+                })
+        };
+        fs::read_dir("/proc")
+            .expect("Linux")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .find(ours)
+            .expect("the app is running")
+    }
+}
+
+/// What the app may know of its surroundings: nothing of the person who runs the tests.
+pub fn environment(folder: &Path) -> Vec<(&'static str, PathBuf)> {
+    vec![
+        ("IDIOLECT_HOME", folder.join("home")),
+        ("IDIOLECT_MODELS", models()),
+        ("HOME", folder.join("user")),
+        ("XDG_DATA_HOME", folder.join("user/data")),
+        ("XDG_CONFIG_HOME", folder.join("user/config")),
+        ("XDG_CACHE_HOME", folder.join("user/cache")),
+        ("XDG_RUNTIME_DIR", folder.join("run")),
+        ("GSETTINGS_BACKEND", PathBuf::from("memory")),
+        ("NO_AT_BRIDGE", PathBuf::from("1")),
+    ]
+}
+
+/// Where the default model lies for tests.
+pub fn models() -> PathBuf {
+    std::env::var_os("IDIOLECT_MODELS")
+        .map(PathBuf::from)
+        .expect(
+            "IDIOLECT_MODELS names a folder with the default model: run `cargo xtask test`, or \
+         `cargo xtask models DIR` once and set it",
+        )
+}
+
+/// A display that nobody looks at; its name is whichever was free.
+fn display() -> (Owned, String) {
+    let mut server = Command::new("Xvfb")
+        .args([
+            "-displayfd",
+            "1",
+            "-screen",
+            "0",
+            "1400x1000x24",
+            "-nolisten",
+            "tcp",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("Xvfb starts; Debian's package is xvfb");
+    let mut answer = BufReader::new(server.stdout.take().expect("piped"));
+    let mut number = String::new();
+    answer
+        .read_line(&mut number)
+        .expect("Xvfb names its display");
+    thread::spawn(move || answer.read_to_end(&mut Vec::new()));
+    (Owned(server), format!(":{}", number.trim()))
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Waits until `ready`; a minute is far more than anything here takes.
+pub fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !ready() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "waited a minute for {what}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,166 @@
+//! The window's page as a person sees it: by roles, labels and words, never by the shape of its markup.
+
+use std::{fs, path::Path, time::Duration};
+
+use fantoccini::{Client, Locator, elements::Element};
+use serde_json::Value;
+
+/// Long enough for a small model on a slow machine; nothing asserts on it but giving up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Keeps what goes wrong in the page, from the first moment that a script of ours can run.
+const LISTEN: &str = r#"
+if (!window.__wrong) {
+  window.__wrong = [];
+  addEventListener("error", (e) => window.__wrong.push("error: " + (e.message || e.target?.src || e.type)), true);
+  addEventListener("unhandledrejection", (e) => window.__wrong.push("rejected: " + (e.reason?.message ?? JSON.stringify(e.reason))));
+  addEventListener("securitypolicyviolation", (e) => window.__wrong.push("policy: " + e.violatedDirective + " " + e.blockedURI));
+  const error = console.error;
+  console.error = (...all) => { window.__wrong.push("console: " + all.map(String).join(" ")); error(...all); };
+}"#;
+
+/// An open window.
+pub struct Page {
+    pub client: Client,
+}
+
+impl Page {
+    /// Takes over an open window once its page is drawn.
+    pub async fn of(client: Client) -> Self {
+        let page = Self { client };
+        page.run(LISTEN).await;
+        page.sees("Samples").await;
+        page
+    }
+
+    /// Runs a script in the page.
+    pub async fn run(&self, script: &str) -> Value {
+        self.client
+            .execute(script, Vec::new())
+            .await
+            .unwrap_or_else(|e| panic!("{script}: {e}"))
+    }
+
+    /// Waits until an element is there.
+    pub async fn find(&self, xpath: &str) -> Element {
+        let wait = self
+            .client
+            .wait()
+            .at_most(PATIENCE)
+            .every(Duration::from_millis(100));
+        match wait.for_element(Locator::XPath(xpath)).await {
+            Ok(element) => element,
+            Err(error) => panic!(
+                "no {xpath} ({error}); the window says:\n{}",
+                self.words().await
+            ),
+        }
+    }
+
+    /// All words in the window.
+    pub async fn words(&self) -> String {
+        let words = self.run("return document.body.innerText").await;
+        words.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the window says something.
+    pub async fn sees(&self, words: &str) {
+        self.find(&format!(
+            "//body[contains(normalize-space(.), {})]",
+            quoted(words)
+        ))
+        .await;
+    }
+
+    /// Presses the button whose name begins with `name`.
+    pub async fn press(&self, name: &str) {
+        let name = quoted(name);
+        let button = self
+            .find(&format!(
+                "//button[not(@disabled)][starts-with(normalize-space(.), {name}) or @aria-label={name}]"
+            ))
+            .await;
+        button
+            .click()
+            .await
+            .unwrap_or_else(|e| panic!("the button {name} cannot be pressed: {e}"));
+    }
+
+    /// The field that a label names.
+    pub async fn field(&self, label: &str) -> Element {
+        let label = quoted(label);
+        self.find(&format!(
+            "//*[self::input or self::textarea or self::select][@aria-label={label} \
+             or @id=//label[starts-with(normalize-space(.), {label})]/@for \
+             or ancestor::label[starts-with(normalize-space(.), {label})]]"
+        ))
+        .await
+    }
+
+    /// Types into the field that a label names, in place of what was there.
+    pub async fn fill(&self, label: &str, text: &str) {
+        let field = self.field(label).await;
+        field
+            .clear()
+            .await
+            .unwrap_or_else(|e| panic!("{label} cannot be emptied: {e}"));
+        field
+            .send_keys(text)
+            .await
+            .unwrap_or_else(|e| panic!("{label} cannot be typed into: {e}"));
+    }
+
+    /// Goes to a view with its key: Ctrl and a number from 1.
+    pub async fn view(&self, number: u32) {
+        let body = self.find("//body").await;
+        // WebDriver's codes for Control and for letting go of it.
+        let keys = format!("\u{e009}{number}\u{e000}");
+        body.send_keys(&keys)
+            .await
+            .unwrap_or_else(|e| panic!("Ctrl+{number}: {e}"));
+    }
+
+    /// Presses a key that no field has the focus for.
+    pub async fn key(&self, key: &str) {
+        self.run("document.activeElement?.blur()").await;
+        let body = self.find("//body").await;
+        body.send_keys(key)
+            .await
+            .unwrap_or_else(|e| panic!("the key {key}: {e}"));
+    }
+
+    /// What went wrong in the page so far.
+    pub async fn wrongs(&self) -> Vec<String> {
+        serde_json::from_value(self.run("return window.__wrong").await).unwrap_or_default()
+    }
+
+    /// Saves a picture of the window in light and in dark when the environment asks for it. The window keeps
+    /// its size: WebKit's driver never answers a resize where no window manager runs.
+    pub async fn picture(&self, name: &str) {
+        if std::env::var_os("IDIOLECT_SCREENSHOTS").is_none() {
+            return;
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
+        fs::create_dir_all(&folder).expect("docs/screenshots can be made");
+        for theme in ["light", "dark"] {
+            self.run(&format!(
+                "document.documentElement.dataset.theme = '{theme}'"
+            ))
+            .await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            let picture = self.client.screenshot().await.expect("a picture");
+            fs::write(folder.join(format!("{name}-{theme}.png")), picture).expect("saved");
+        }
+        self.run("document.documentElement.dataset.theme = 'system'")
+            .await;
+    }
+}
+
+/// Words as an XPath string. No test here needs both kinds of quotation marks.
+fn quoted(words: &str) -> String {
+    if words.contains('\'') {
+        format!("\"{words}\"")
+    } else {
+        format!("'{words}'")
+    }
+}

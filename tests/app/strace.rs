@@ -1,0 +1,197 @@
+//! No connection, no listener, no name look-up: read from the kernel's own record of network calls.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::desk::{Desk, environment, wait_for};
+
+/// What a traced program may do with internet sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowed {
+    /// Nothing at all.
+    Nothing,
+    /// Use one port of the loopback, where the test's own driver reaches it. WebKit does so only
+    /// when `TAURI_WEBVIEW_AUTOMATION` is set, as it is here and nowhere else.
+    Driver,
+}
+
+/// Every network call in a trace that is not allowed.
+pub fn breaches(trace: &str, allowed: Allowed) -> Vec<String> {
+    let mut ports = BTreeSet::new();
+    let mut breaches = Vec::new();
+    for line in trace.lines() {
+        // `7 connect(9, …` or, where another call came between, `7 <... connect resumed>…`.
+        let call = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        let call = call
+            .trim_start_matches("<... ")
+            .replacen(" resumed>", "(", 1);
+        // Asking the kernel for its own addresses and routes names the family and reaches nobody.
+        if !call.contains("AF_INET") || call.contains("AF_NETLINK") {
+            continue;
+        }
+        let port = call
+            .split("htons(")
+            .nth(1)
+            .and_then(|rest| rest.split(')').next());
+        let fine = match (allowed, port) {
+            (Allowed::Nothing, _) => false,
+            // A socket by itself reaches nobody: what is done with it is a line of its own.
+            (Allowed::Driver, None) => {
+                call.starts_with("socket(AF_INET,") && call.contains("SOCK_STREAM")
+            }
+            (Allowed::Driver, Some(port)) => {
+                let local = call.contains("inet_addr(\"127.0.0.1\")");
+                // The app's own processes come in by the same port as the driver.
+                if local
+                    && ["bind(", "connect("]
+                        .iter()
+                        .any(|name| call.starts_with(name))
+                {
+                    ports.insert(port.to_owned());
+                }
+                let names = [
+                    "bind(",
+                    "connect(",
+                    "accept(",
+                    "accept4(",
+                    "getsockname(",
+                    "getpeername(",
+                ];
+                local && names.iter().any(|name| call.starts_with(name))
+            }
+        };
+        if !fine {
+            breaches.push(line.to_owned());
+        }
+    }
+    if ports.len() > 1 {
+        breaches.push(format!("more than the driver's port was used: {ports:?}"));
+    }
+    breaches
+}
+
+/// The command line that was built together with the app.
+fn idiolect() -> PathBuf {
+    let program = Path::new(crate::desk::APP).with_file_name("idiolect");
+    assert!(
+        program.exists(),
+        "build it first: cargo build -p idiolect-cli"
+    );
+    program
+}
+
+#[test]
+fn a_trace_with_a_connection_a_look_up_or_another_listener_is_caught() {
+    let driver = "7 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 9\n\
+        7 bind(9, {sa_family=AF_INET, sin_port=htons(4000), sin_addr=inet_addr(\"127.0.0.1\")}, 16) = 0";
+    assert_eq!(
+        breaches(driver, Allowed::Driver),
+        [""; 0],
+        "the driver may come in"
+    );
+    assert_eq!(
+        breaches(driver, Allowed::Nothing).len(),
+        2,
+        "but not where there is none"
+    );
+    let routes = "7 recvmsg(5, {msg_name={sa_family=AF_NETLINK}, [{rtm_family=AF_INET}]}, 0) = 9";
+    assert_eq!(
+        breaches(routes, Allowed::Nothing),
+        [""; 0],
+        "the kernel's own tables"
+    );
+    for line in [
+        "7 connect(9, {sa_family=AF_INET, sin_port=htons(443), sin_addr=inet_addr(\"203.0.113.5\")}, 16) = 0",
+        "7 connect(9, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr(\"127.0.0.1\")}, 16) = 0",
+        "7 bind(9, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr(\"127.0.0.1\")}, 16) = 0",
+        "7 bind(9, {sa_family=AF_INET, sin_port=htons(4000), sin_addr=inet_addr(\"0.0.0.0\")}, 16) = 0",
+        "7 socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP) = 9",
+        "7 socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP) = 9",
+        "7 sendto(9, \"x\", 1, 0, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr(\"203.0.113.5\")}, 16) = 1",
+    ] {
+        let found = breaches(&format!("{driver}\n{line}"), Allowed::Driver);
+        assert_eq!(found.len(), 1, "must be caught: {line}");
+    }
+}
+
+#[test]
+fn a_window_that_nobody_drives_opens_no_internet_socket() {
+    let desk = Desk::new();
+    let (program, log) = desk.traced();
+    let mut app = Command::new(program);
+    app.env("DISPLAY", &desk.display).stdin(Stdio::null());
+    for (key, value) in environment(desk.folder.path()) {
+        app.env(key, value);
+    }
+    let mut app = app
+        .spawn()
+        .expect("strace starts; Debian's package is strace");
+    // A few seconds more show what WebKit does by itself.
+    wait_for("the display to be used", || {
+        fs::read_to_string(&log).is_ok_and(|trace| trace.contains("connect("))
+    });
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    desk.kill_app();
+    app.wait().expect("strace ends with the app");
+    let trace = fs::read_to_string(&log).expect("strace wrote its record");
+    assert_eq!(
+        breaches(&trace, Allowed::Nothing),
+        [""; 0],
+        "nobody was reached or listened for"
+    );
+}
+
+#[test]
+fn the_command_line_opens_no_internet_socket() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let letter = folder.path().join("letter.txt");
+    fs::write(&letter, crate::journey::LETTERS[0]).expect("written");
+    let letter = letter.to_str().expect("a plain path");
+    let commands: [&[&str]; 6] = [
+        &["profile", "new", "Ada"],
+        &["sample", "add", letter, "--profile", "Ada"],
+        &["profile", "show", "--profile", "Ada", "--json"],
+        &["models", "list"],
+        &["infer", "--profile", "Ada", "--json"],
+        &[
+            "write",
+            "--profile",
+            "Ada",
+            "--brief",
+            "Ask for a day off",
+            "--method",
+            "base",
+            "--max-tokens",
+            "8",
+        ],
+    ];
+    for (number, arguments) in commands.iter().enumerate() {
+        let log = folder.path().join(format!("trace-{number}"));
+        let mut traced = Command::new("strace");
+        traced
+            .args(["-f", "-qq", "--seccomp-bpf", "-e", "trace=network", "-o"])
+            .arg(&log);
+        traced.arg(idiolect()).args(*arguments).stdin(Stdio::null());
+        for (key, value) in environment(folder.path()) {
+            traced.env(key, value);
+        }
+        let output = traced
+            .output()
+            .expect("strace starts; Debian's package is strace");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "idiolect {arguments:?} ends well under strace: {said}"
+        );
+        let trace = fs::read_to_string(&log).expect("strace wrote its record");
+        let found = breaches(&trace, Allowed::Nothing);
+        assert_eq!(
+            found, [""; 0],
+            "idiolect {arguments:?} must not touch the network"
+        );
+    }
+}

@@ -1,0 +1,84 @@
+/** What the fake works out: a finished training, results of votes, differences. */
+import type { Adapter, DiffPart, Run, Tally } from "../../generated/bindings";
+
+/** The training that the profile comes with. */
+export function firstTraining(samples: string[]): { run: Run; adapter: Adapter } {
+  const curve = Array.from({ length: 41 }, (_, step) => ({
+    step,
+    loss: step === 0 ? null : 3.1 + 0.7 * Math.exp(-step / 12) + 0.05 * Math.sin(step * 1.7),
+    held_out: step % 8 === 0 ? 3.28 + 0.5 * Math.exp(-step / 14) : null,
+  }));
+  const run: Run = {
+    id: "r-000000000001",
+    profile: "p-000000000001",
+    model: "smollm2-135m-instruct",
+    objective: "sft",
+    settings: { rank: 8, alpha: 16, targets: ["q", "k", "v", "o", "gate", "up", "down"], learning_rate: 5e-4, epochs: 3, batch: 2, max_length: 256, chunk_words: 120, held_out: 0.15, seed: 1, early_stop: true },
+    samples,
+    status: "finished",
+    message: "",
+    curve,
+    tokens_per_second: 212,
+    peak_bytes: 1_420_000_000,
+    seconds: 96,
+    adapter: "a-000000000001",
+    started_at: "2026-11-20T18:00:00Z",
+  };
+  const adapter: Adapter = {
+    id: "a-000000000001",
+    profile: run.profile,
+    name: "My letters 1",
+    model: run.model,
+    model_sha256: "3f".repeat(32),
+    run: run.id,
+    samples,
+    samples_gone: 0,
+    rank: 8,
+    alpha: 16,
+    base_held_out: 3.78,
+    own_held_out: 3.31,
+    bytes: 4_900_000,
+    created_at: "2026-11-20T18:02:00Z",
+  };
+  return { run, adapter };
+}
+
+export function tally(challenger: string, against: string, wins: number, n: number): Tally {
+  const share = n > 0 ? wins / n : null;
+  const spread = n > 0 ? Math.min(0.5, 0.98 / Math.sqrt(n)) : 0.5;
+  const low = Math.max(0, (share ?? 0.5) - spread);
+  const high = Math.min(1, (share ?? 0.5) + spread);
+  const conclusive = n >= 10 && (low > 0.5 || high < 0.5);
+  return { challenger, against, wins, n, share, interval: [low, high], conclusive, words: n < 10 ? "not enough votes yet" : `${Math.round((share ?? 0) * 100)} % [${Math.round(low * 100)}-${Math.round(high * 100)}], n = ${n}` };
+}
+
+/** A word-level difference by longest common subsequence; small texts only. */
+export function diff(left: string, right: string): DiffPart[] {
+  const a = left.split(/(?<=\s)/);
+  const b = right.split(/(?<=\s)/);
+  const table = Array.from({ length: a.length + 1 }, () => new Array<number>(b.length + 1).fill(0));
+  const at = (i: number, j: number): number => table[i]?.[j] ?? 0;
+  for (let i = a.length - 1; i >= 0; i--) {
+    const row = table[i];
+    if (!row) continue;
+    for (let j = b.length - 1; j >= 0; j--) row[j] = a[i] === b[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
+  }
+  const parts: DiffPart[] = [];
+  const push = (side: string, text: string | undefined) => {
+    const last = parts[parts.length - 1];
+    if (text === undefined) return;
+    if (last?.side === side) last.text += text;
+    else parts.push({ side, text });
+  };
+  let i = 0;
+  let j = 0;
+  while (i < a.length || j < b.length) {
+    if (i < a.length && j < b.length && a[i] === b[j]) {
+      push("same", a[i]);
+      i += 1;
+      j += 1;
+    } else if (i < a.length && (j >= b.length || at(i + 1, j) >= at(i, j + 1))) push("left", a[i++]);
+    else push("right", b[j++]);
+  }
+  return parts;
+}

@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { openStudio } from "../../test/studio";
+import { defaultSettings, tidySettings } from "./align.svelte";
+
+test("a run grows its curve and ends with a voice in the list", async () => {
+  const { studio } = await openStudio();
+  const { align } = studio;
+  await align.check();
+  expect(align.preflight?.ready).toBe(true);
+  const training = align.train();
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  expect(align.live?.curve.length).toBeGreaterThan(0);
+  await training;
+  expect(align.live).toBeNull();
+  expect(align.finished?.run.status).toBe("finished");
+  expect(align.adapters[0]?.id).toBe(align.finished?.adapter?.id);
+});
+
+test("a run that is stopped keeps the best; one that is discarded keeps nothing", async () => {
+  const { studio } = await openStudio();
+  const { align } = studio;
+  for (const how of ["best", "nothing"] as const) {
+    const before = align.adapters.length;
+    const training = align.train();
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const job = align.live?.job;
+    if (job == null) throw new Error("the run became a job");
+    await (how === "best" ? studio.keepBest(job) : studio.stopJob(job));
+    await training;
+    expect(align.adapters.length - before, how).toBe(how === "best" ? 1 : 0);
+  }
+});
+
+test("a blind test goes through every pair once, and comes back to those that wait", async () => {
+  const { studio, fake } = await openStudio();
+  const { align } = studio;
+  await align.startRetest("a-000000000001", 3);
+  expect(align.retest?.waiting).toHaveLength(3);
+  await align.vote("left");
+  align.leaveRetest();
+  await align.startRetest("a-000000000001", 3);
+  expect(align.retest?.waiting, "the two that wait, not three new ones").toHaveLength(2);
+  expect(fake.asked.filter((r) => r.type === "retest_start")).toHaveLength(1);
+  await align.vote("tie");
+  align.nextPair();
+  await align.vote("skip");
+  align.nextPair();
+  expect(align.blind.pair).toBeNull();
+  expect(align.retest?.tally.n, "a skip is not counted").toBe(2);
+});
+
+test("an emptied or impossible field never reaches Rust", () => {
+  const emptied = { ...defaultSettings, epochs: null as unknown as number, rank: 9.6, held_out: 3, seed: -4 };
+  expect(tidySettings(emptied)).toEqual({ ...defaultSettings, rank: 10, alpha: 20, held_out: 0.5, seed: 0 });
+});

@@ -1,0 +1,104 @@
+import { expect, test } from "vitest";
+import { openStudio } from "../../test/studio";
+import { methodWords, sideWords, tokensFor } from "./compare.svelte";
+
+test("methods are in words, and the empty one says so", () => {
+  expect(["base", "hypotheses", "hypotheses+excerpts"].map(methodWords)).toEqual([
+    "Nothing personal",
+    "Your habits",
+    "Your habits + excerpts of yours",
+  ]);
+  expect(tokensFor(120), "¾ of a word a token, and a fifth to spare").toBe(192);
+});
+
+test("sides of a result are in words, whichever way Rust names them", () => {
+  const adapters = [{ id: "a-1", name: "My letters 1" }];
+  const words = ["base", "hypotheses", "base + trained voice a-1 at 1", "excerpts + trained voice a-1 at 0.8", "trained voice “My letters 1”", "base + trained voice a-2 at 1"];
+  expect(words.map((side) => sideWords(side, adapters))).toEqual([
+    "Nothing personal",
+    "Your habits",
+    "Your trained voice “My letters 1” at 1.0",
+    "Excerpts of yours, with your trained voice “My letters 1” at 0.8",
+    "Your trained voice “My letters 1”",
+    "Your trained voice that was deleted at 1.0",
+  ]);
+});
+
+test("all columns stream together under one request and keep their drafts", async () => {
+  const { studio, fake } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others I cannot come on Saturday";
+  const writing = compare.write();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(compare.columns.every((column) => column.text.length > 0 && column.writing), "every column grows at once").toBe(true);
+  await writing;
+  expect(fake.asked.filter((r) => r.type === "write")).toHaveLength(1);
+  expect(compare.columns.map((column) => column.draft?.method)).toEqual(["base", "hypotheses", "excerpts"]);
+  expect(compare.columns.every((column) => column.text === column.draft?.text)).toBe(true);
+});
+
+test("stopping keeps what was written so far", async () => {
+  const { studio } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others";
+  const writing = compare.write();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await compare.stop();
+  await writing;
+  const column = compare.columns[0];
+  expect(column?.draft?.ended).toBe("cancelled");
+  expect(column?.text.length).toBeGreaterThan(0);
+  expect(compare.error, "stopping is not a failure").toBeNull();
+});
+
+test("writing again uses a new seed in that column alone", async () => {
+  const { studio, fake } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others";
+  await compare.write();
+  const column = compare.columns[1];
+  if (!column) throw new Error("there are three columns");
+  await compare.again(column);
+  const last = fake.asked.filter((r) => r.type === "write").at(-1);
+  expect(last?.type === "write" && last.columns.map((c) => c.sampling.seed)).toEqual([2]);
+  expect(compare.columns[0]?.draft?.sampling.seed).toBe(1);
+});
+
+test("a difference is asked for against the chosen column", async () => {
+  const { studio } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others";
+  await compare.write();
+  const [base, habits] = compare.columns;
+  if (!base || !habits) throw new Error("there are three columns");
+  await compare.setDiff(habits, base.key);
+  expect(new Set(habits.diff?.map((p) => p.side))).toEqual(new Set(["left", "right", "same"]));
+  const right = habits.diff?.filter((p) => p.side !== "left").map((p) => p.text).join("");
+  expect(right, "without what is only in the other it reads as the draft").toBe(habits.draft?.text);
+});
+
+test("blind mode throws away drafts that were seen with their names and takes a new seed", async () => {
+  const { studio, fake } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others";
+  await compare.write();
+  compare.setBlind("on");
+  expect(compare.columns.every((column) => column.draft === null && column.text === "")).toBe(true);
+  await compare.write();
+  const last = fake.asked.filter((r) => r.type === "write").at(-1);
+  expect(last?.type === "write" && last.columns.map((c) => c.sampling.seed)).toEqual([2, 2]);
+  expect(compare.blind.pair).not.toBeNull();
+  expect(compare.blind.voted).toBeNull();
+});
+
+test("a vote is cast once, and says what was what", async () => {
+  const { studio, fake } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others";
+  compare.setBlind("on");
+  await compare.write();
+  await Promise.all([compare.blind.cast("left"), compare.blind.cast("right")]);
+  expect(fake.asked.filter((r) => r.type === "vote_cast"), "a second key press does not vote again").toHaveLength(1);
+  expect(compare.blind.voted?.tally.n).toBe(1);
+  expect(compare.blind.tally?.words).toBe("not enough votes yet");
+});

@@ -1,0 +1,166 @@
+/** The person's texts: pasting, importing with “whose words?”, putting back, removing. */
+import { asUserError } from "../backend/backend";
+import type { FileTicket, Gone, ImportCounts, ImportScan, Sample, UserError } from "../generated/bindings";
+import { plural } from "../format";
+import type { Studio } from "./studio.svelte";
+
+/** One file on its way in. */
+export type Import = {
+  ticket: FileTicket;
+  scan: ImportScan | null;
+  /** Keys of the participants the person says they are. */
+  mine: string[];
+  step: "scanning" | "choosing" | "reading" | "done" | "failed";
+  counts: ImportCounts | null;
+  error: UserError | null;
+};
+
+export class SamplesState {
+  list = $state.raw<Sample[]>([]);
+  loading = $state(false);
+  error = $state.raw<UserError | null>(null);
+  /** What is in the paste area; kept until it is stored. */
+  pasted = $state("");
+  adding = $state(false);
+  addError = $state.raw<UserError | null>(null);
+  /** The row that was just added, to point it out. */
+  latest = $state<string | null>(null);
+  imports = $state<Import[]>([]);
+  removed = $state.raw<Gone | null>(null);
+  /** Texts by id, for quoting. */
+  texts = $derived(new Map(this.list.map((sample) => [sample.id, sample.text])));
+
+  constructor(private readonly studio: Studio) {}
+
+  clear(): void {
+    this.list = [];
+    this.imports = [];
+    this.error = null;
+    this.removed = null;
+    this.latest = null;
+  }
+
+  async load(): Promise<void> {
+    const profile = this.studio.profileId;
+    if (!profile) {
+      this.list = [];
+      return;
+    }
+    this.loading = true;
+    try {
+      const { samples } = await this.studio.ask({ type: "sample_list", profile }, "samples");
+      if (profile === this.studio.profileId) this.list = samples;
+      this.error = null;
+    } catch (error) {
+      this.error = asUserError(error);
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  /** Stores what was pasted. The text stays in the area until Rust has confirmed it. */
+  async add(): Promise<void> {
+    const text = this.pasted;
+    if (!text.trim() || this.adding) return;
+    this.adding = true;
+    this.addError = null;
+    try {
+      const profile = await this.studio.needProfile();
+      const { sample } = await this.studio.ask(
+        { type: "sample_add", profile: profile.id, text, title: null },
+        "sample",
+      );
+      if (this.pasted === text) this.pasted = "";
+      this.latest = sample.id;
+      this.studio.say(`Added: ${plural(sample.words, "word")}.`);
+      await this.#changed();
+    } catch (error) {
+      this.addError = asUserError(error);
+    } finally {
+      this.adding = false;
+    }
+  }
+
+  async pick(): Promise<void> {
+    try {
+      await this.importFiles(await this.studio.backend.pickFiles());
+    } catch (error) {
+      this.addError = asUserError(error);
+    }
+  }
+
+  /** Looks at each file; where it holds several people's words it waits for the person's choice. */
+  async importFiles(tickets: FileTicket[]): Promise<void> {
+    for (const ticket of tickets) {
+      this.imports.push({ ticket, scan: null, mine: [], step: "scanning", counts: null, error: null });
+      const item = this.imports[this.imports.length - 1];
+      if (!item) continue;
+      try {
+        item.scan = (await this.studio.ask({ type: "import_scan", file: ticket }, "import_scan")).scan;
+        if (item.scan.participants.length > 0) item.step = "choosing";
+        else await this.runImport(item);
+      } catch (error) {
+        item.error = asUserError(error);
+        item.step = "failed";
+      }
+    }
+  }
+
+  choose(item: Import, key: string, on: boolean): void {
+    item.mine = on ? [...item.mine.filter((k) => k !== key), key] : item.mine.filter((k) => k !== key);
+  }
+
+  async runImport(item: Import): Promise<void> {
+    item.step = "reading";
+    item.error = null;
+    try {
+      const profile = await this.studio.needProfile();
+      const { counts } = await this.studio.ask(
+        { type: "import_run", profile: profile.id, file: item.ticket, mine: item.mine },
+        "imported",
+      );
+      item.counts = counts;
+      item.step = "done";
+      this.studio.say(`Imported ${plural(counts.kept, "text")}.`);
+      await this.#changed();
+    } catch (error) {
+      item.error = asUserError(error);
+      // A wrong choice of people can be put right; anything else has failed.
+      item.step = item.error.code === "choose_author" ? "choosing" : "failed";
+    }
+  }
+
+  dismissImport(item: Import): void {
+    this.imports = this.imports.filter((other) => other.ticket !== item.ticket);
+  }
+
+  async restore(id: string): Promise<void> {
+    await this.#replace({ type: "sample_restore", sample: id }, "Put back what was cleaned away.");
+  }
+
+  async #replace(request: { type: "sample_restore"; sample: string }, said: string): Promise<void> {
+    try {
+      const { sample } = await this.studio.ask(request, "sample");
+      this.list = this.list.map((old) => (old.id === sample.id ? sample : old));
+      this.studio.say(said);
+      await this.studio.portrait.load();
+    } catch (error) {
+      this.error = asUserError(error);
+    }
+  }
+
+  async remove(id: string): Promise<void> {
+    try {
+      const { gone } = await this.studio.ask({ type: "sample_remove", sample: id }, "gone");
+      this.removed = gone;
+      this.list = this.list.filter((sample) => sample.id !== id);
+      await this.#changed();
+    } catch (error) {
+      this.error = asUserError(error);
+    }
+  }
+
+  async #changed(): Promise<void> {
+    await Promise.all([this.load(), this.studio.refreshProfiles(), this.studio.portrait.load(), this.studio.align.load()]);
+  }
+}
