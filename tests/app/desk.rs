@@ -145,6 +145,8 @@ pub fn environment(folder: &Path) -> Vec<(&'static str, PathBuf)> {
         ("XDG_RUNTIME_DIR", folder.join("run")),
         ("GSETTINGS_BACKEND", PathBuf::from("memory")),
         ("NO_AT_BRIDGE", PathBuf::from("1")),
+        // Set, so that the app leaves it alone: without this renderer WebKit's pictures of the page never end.
+        ("WEBKIT_DISABLE_DMABUF_RENDERER", PathBuf::from("0")),
     ]
 }
 

@@ -3,176 +3,173 @@
 //! Every call needs the token that is printed at the start. Behind a cargo feature that releases lack.
 
 use std::{
-    io::{Read, Write},
+    convert::Infallible,
+    future::Future,
+    io::Write,
     path::{Component, Path, PathBuf},
-    sync::mpsc,
+    sync::Arc,
 };
 
-use idiolect_core::{ErrorCode, UserError};
-use idiolect_studio::{
-    Studio,
-    api::{Event, Request},
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Request as HttpRequest, State},
+    http::{HeaderMap, StatusCode, Uri, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::post,
 };
-use tiny_http::{Header, Method, Response, Server, StatusCode};
+use futures_util::{StreamExt, stream};
+use idiolect_core::{ErrorCode, UserError};
+use idiolect_studio::{Studio, api::Request};
+use tokio::{io::AsyncWriteExt, net::TcpListener, sync::mpsc};
 
 /// The window's own policy, as tauri.conf.json sets it, for the same page in a browser.
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// No request is longer, a pasted text included; files come through `/ticket`, which streams.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
+
+struct Bridge {
+    studio: Studio,
+    ui: PathBuf,
+    authorization: String,
+    uploads: tempfile::TempDir,
+}
+
+type Shared = State<Arc<Bridge>>;
 
 /// Serves until the process ends.
 ///
 /// # Errors
 /// A port that cannot be had.
 pub fn serve(studio: &Studio, ui: &Path, port: u16) -> Result<(), UserError> {
-    let server = Server::http(("127.0.0.1", port)).map_err(|e| {
-        UserError::new(
-            ErrorCode::Io,
-            format!("The port cannot be had: {e}."),
-            "Leave --port away to get a free one.",
-        )
-    })?;
     let token = format!("{:032x}", rand::random::<u128>());
-    let address = server
-        .server_addr()
-        .to_ip()
-        .map(|a| a.to_string())
-        .unwrap_or_default();
-    println!("http://{address}/#token={token}");
-    let _ = std::io::stdout().flush();
-    let uploads = tempfile::tempdir().map_err(|e| {
-        UserError::new(
-            ErrorCode::Io,
-            format!("No temporary folder could be made: {e}."),
-            "Check the disk.",
-        )
-    })?;
-    for request in server.incoming_requests() {
-        let studio = studio.clone();
-        let (ui, token, uploads) = (ui.to_owned(), token.clone(), uploads.path().to_owned());
-        std::thread::spawn(move || {
-            // A browser that went away is no error of ours.
-            let _ = answer(&studio, request, &ui, &token, &uploads);
-        });
-    }
-    Ok(())
+    let bridge = Arc::new(Bridge {
+        studio: studio.clone(),
+        ui: ui.to_owned(),
+        authorization: format!("Bearer {token}"),
+        uploads: tempfile::tempdir()
+            .map_err(|e| cannot("No temporary folder could be made", &e, "Check the disk."))?,
+    });
+    let asked = Router::new()
+        .route("/submit", post(submit))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+        .route("/ticket", post(ticket))
+        .layer(middleware::from_fn_with_state(Arc::clone(&bridge), allowed));
+    let router = asked.fallback(page).with_state(bridge);
+
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| cannot("The bridge could not be started", &e, "Try again."))?
+        .block_on(listen(router, port, &token))
+        .map_err(|e| {
+            cannot(
+                "The port cannot be had",
+                &e,
+                "Leave --port away to get a free one.",
+            )
+        })
 }
 
-fn answer(
-    studio: &Studio,
-    mut request: tiny_http::Request,
-    ui: &Path,
-    token: &str,
-    uploads: &Path,
-) -> std::io::Result<()> {
-    let path = request
-        .url()
-        .split(['?', '#'])
-        .next()
-        .unwrap_or("/")
-        .to_owned();
-    if *request.method() == Method::Get {
-        return request.respond(file(ui, &path));
+async fn listen(router: Router, port: u16, token: &str) -> std::io::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    println!("http://{}/#token={token}", listener.local_addr()?);
+    std::io::stdout().flush()?;
+    axum::serve(listener, router).await
+}
+
+fn cannot(what: &str, why: &std::io::Error, hint: &str) -> UserError {
+    UserError::new(ErrorCode::Io, format!("{what}: {why}."), hint)
+}
+
+/// Turns away whoever does not know the token.
+async fn allowed(
+    State(bridge): Shared,
+    headers: HeaderMap,
+    request: HttpRequest,
+    next: Next,
+) -> Response {
+    match headers.get(header::AUTHORIZATION) {
+        Some(given) if given == bridge.authorization.as_str() => next.run(request).await,
+        _ => (StatusCode::UNAUTHORIZED, "no token").into_response(),
     }
-    let bearer = format!("Bearer {token}");
-    let allowed = request
-        .headers()
-        .iter()
-        .any(|h| h.field.equiv("authorization") && h.value.as_str() == bearer);
-    if !allowed {
-        return request.respond(Response::from_string("no token").with_status_code(401));
-    }
-    match path.as_str() {
-        "/submit" => {
-            let mut body = String::new();
-            request
-                .as_reader()
-                .take(64 << 20)
-                .read_to_string(&mut body)?;
-            match serde_json::from_str::<Request>(&body) {
-                Ok(asked) => {
-                    let headers = vec![header("content-type", "application/x-ndjson")];
-                    let stream = Stream::of(studio, asked);
-                    request.respond(Response::new(StatusCode(200), headers, stream, None, None))
-                }
-                Err(e) => {
-                    request.respond(Response::from_string(e.to_string()).with_status_code(400))
-                }
-            }
+}
+
+/// Runs a request; its events leave as they come, a line each.
+fn submit(State(bridge): Shared, body: Bytes) -> impl Future<Output = Response> {
+    let answer = match serde_json::from_slice::<Request>(&body) {
+        Ok(asked) => {
+            let (send, events) = mpsc::unbounded_channel();
+            bridge.studio.submit(asked, move |event| {
+                // A page that was closed no longer listens; the work goes on.
+                let _ = send.send(event);
+            });
+            let lines = stream::unfold(events, async |mut events| {
+                let event = events.recv().await?;
+                let mut line = serde_json::to_vec(&event).unwrap_or_default();
+                line.push(b'\n');
+                Some((Ok::<_, Infallible>(line), events))
+            });
+            (
+                [(header::CONTENT_TYPE, "application/x-ndjson")],
+                Body::from_stream(lines),
+            )
+                .into_response()
         }
-        "/ticket" => {
-            let name = request
-                .headers()
-                .iter()
-                .find(|h| h.field.equiv("x-file-name"))
-                .map_or("upload", |h| h.value.as_str())
-                .to_owned();
-            let name = Path::new(&name)
-                .file_name()
-                .map_or("upload".into(), |n| n.to_string_lossy().into_owned());
-            let folder = uploads.join(format!("{:016x}", rand::random::<u64>()));
-            std::fs::create_dir_all(&folder)?;
-            let path = folder.join(name);
-            std::io::copy(request.as_reader(), &mut std::fs::File::create(&path)?)?;
-            request.respond(Response::from_string(studio.ticket(path).0))
-        }
-        _ => request.respond(Response::from_string("not here").with_status_code(404)),
+        Err(e) => (StatusCode::BAD_REQUEST, e.to_string()).into_response(),
+    };
+    std::future::ready(answer)
+}
+
+/// Takes a picked file in and answers with its ticket.
+async fn ticket(State(bridge): Shared, headers: HeaderMap, body: Body) -> Response {
+    let name = headers
+        .get("x-file-name")
+        .and_then(|name| name.to_str().ok())
+        .and_then(|name| Path::new(name).file_name())
+        .map_or_else(|| "upload".into(), |name| name.to_owned());
+    // A folder each, so that two files of one name stay two.
+    let folder = bridge
+        .uploads
+        .path()
+        .join(format!("{:016x}", rand::random::<u64>()));
+    let path = folder.join(name);
+    match keep(&folder, &path, body).await {
+        Ok(()) => bridge.studio.ticket(path).0.into_response(),
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
     }
 }
 
-/// Events as they come, a line each.
-struct Stream {
-    events: mpsc::Receiver<Event>,
-    line: Vec<u8>,
-    sent: usize,
-}
-
-impl Stream {
-    fn of(studio: &Studio, request: Request) -> Self {
-        let (send, events) = mpsc::channel();
-        studio.submit(request, move |event| {
-            // A page that was closed no longer listens; the work goes on.
-            let _ = send.send(event);
-        });
-        Self {
-            events,
-            line: Vec::new(),
-            sent: 0,
-        }
+async fn keep(folder: &Path, path: &Path, body: Body) -> std::io::Result<()> {
+    tokio::fs::create_dir_all(folder).await?;
+    let mut file = tokio::fs::File::create(path).await?;
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        file.write_all(&piece.map_err(std::io::Error::other)?)
+            .await?;
     }
+    file.flush().await
 }
 
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.sent == self.line.len() {
-            let Ok(event) = self.events.recv() else {
-                return Ok(0);
-            };
-            self.line = serde_json::to_vec(&event)?;
-            self.line.push(b'\n');
-            self.sent = 0;
-        }
-        let n = buffer.len().min(self.line.len() - self.sent);
-        buffer[..n].copy_from_slice(&self.line[self.sent..][..n]);
-        self.sent += n;
-        Ok(n)
-    }
-}
-
-fn file(ui: &Path, path: &str) -> Response<std::io::Cursor<Vec<u8>>> {
-    let wanted = if path == "/" {
-        "index.html"
-    } else {
-        path.trim_start_matches('/')
+/// The built window.
+async fn page(State(bridge): Shared, uri: Uri) -> Response {
+    let wanted = match uri.path() {
+        "/" => "index.html",
+        path => path.trim_start_matches('/'),
     };
     let inside = Path::new(wanted)
         .components()
         .all(|c| matches!(c, Component::Normal(_)));
     let bytes = if inside {
-        std::fs::read(PathBuf::from(ui).join(wanted)).ok()
+        tokio::fs::read(bridge.ui.join(wanted)).await.ok()
     } else {
         None
     };
     let Some(bytes) = bytes else {
-        return Response::from_string("not here").with_status_code(404);
+        return (StatusCode::NOT_FOUND, "not here").into_response();
     };
     let kind = match Path::new(wanted).extension().and_then(|e| e.to_str()) {
         Some("html") => "text/html; charset=utf-8",
@@ -184,11 +181,12 @@ fn file(ui: &Path, path: &str) -> Response<std::io::Cursor<Vec<u8>>> {
         Some("json") => "application/json",
         _ => "application/octet-stream",
     };
-    Response::from_data(bytes)
-        .with_header(header("content-type", kind))
-        .with_header(header("content-security-policy", POLICY))
-}
-
-fn header(name: &str, value: &str) -> Header {
-    Header::from_bytes(name, value).expect("header names and values here are plain ASCII")
+    (
+        [
+            (header::CONTENT_TYPE, kind),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+        ],
+        bytes,
+    )
+        .into_response()
 }

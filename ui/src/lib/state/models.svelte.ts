@@ -97,7 +97,7 @@ export class ModelsState {
   async remove(id: string): Promise<void> {
     await this.#one(id, async () => {
       const { gone } = await this.studio.ask({ type: "model_remove", model: id }, "gone");
-      this.studio.say(`Removed ${gone.what}.`);
+      this.studio.say(gone.what);
       await this.load();
       await this.studio.refreshStatus();
     });

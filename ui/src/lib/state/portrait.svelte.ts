@@ -13,6 +13,8 @@ export class PortraitState {
   search = $state("");
   voice = $state.raw<VoiceFile | null>(null);
   readonly summary: SummaryState;
+  /** Settings of dimensions on their way. */
+  #settings: Promise<void> = Promise.resolve();
 
   constructor(private readonly studio: Studio) {
     this.summary = new SummaryState(studio);
@@ -83,13 +85,17 @@ export class PortraitState {
     await this.#reading({ type: "dimension_object", profile: this.studio.profileId ?? "", dimension, object });
   }
 
-  async #reading(request: Parameters<Studio["ask"]>[0]): Promise<void> {
-    try {
-      const { reading } = await this.studio.ask(request, "reading");
-      this.#replace(reading);
-    } catch (error) {
-      this.error = asUserError(error);
-    }
+  /** One after the other: Rust answers each request on a thread of its own, and the last setting has to win. */
+  #reading(request: Parameters<Studio["ask"]>[0]): Promise<void> {
+    this.#settings = this.#settings.then(async () => {
+      try {
+        const { reading } = await this.studio.ask(request, "reading");
+        this.#replace(reading);
+      } catch (error) {
+        this.error = asUserError(error);
+      }
+    });
+    return this.#settings;
   }
 
   #replace(reading: Reading): void {

@@ -45,6 +45,7 @@ export class Studio {
   readonly align = new AlignState(this);
   readonly models = new ModelsState(this);
 
+  /** The state of the home that was last read whole. */
   #revision = -1;
   #stopListening: (() => void)[] = [];
 
@@ -79,6 +80,7 @@ export class Studio {
         this.ask({ type: "profile_list" }, "profiles"),
       ]);
       this.#take(status.status);
+      this.#revision = status.status.revision;
       this.settings = settings.settings;
       this.profiles = profiles.profiles;
       const last = remembered();
@@ -115,10 +117,10 @@ export class Studio {
   /** Asks for the status; where anything was stored by another process, reads everything again. */
   async refresh(): Promise<void> {
     try {
-      const before = this.#revision;
       const { status } = await this.ask({ type: "status" }, "status");
       this.#take(status);
-      if (before !== status.revision && this.jobs.running.length === 0) {
+      if (this.#revision !== status.revision && this.jobs.running.length === 0) {
+        this.#revision = status.revision;
         await this.refreshProfiles();
         await this.reload();
       }
@@ -134,7 +136,6 @@ export class Studio {
 
   #take(status: Status): void {
     this.status = status;
-    this.#revision = status.revision;
     this.jobs.reconcile(status.jobs);
   }
 
@@ -182,7 +183,13 @@ export class Studio {
 
   /** The current profile, or a first one: nobody has to name anything before they can paste. */
   async needProfile(): Promise<Profile> {
-    return this.profile ?? (await this.newProfile("My writing"));
+    if (this.profile) return this.profile;
+    const { profile } = await this.ask({ type: "profile_new", name: "My writing" }, "profile");
+    // Nothing is cleared or read: what the person has begun stays, and a new profile holds nothing yet.
+    this.profileId = profile.id;
+    remember(profile.id);
+    this.takeProfile(profile);
+    return profile;
   }
 
   async renameProfile(id: string, name: string): Promise<void> {
@@ -205,18 +212,21 @@ export class Studio {
         this.align.clear();
       }
     }
-    this.say(`Deleted ${gone.what}.`);
+    this.say(gone.what);
     return gone.derived;
   }
 
   async setSettings(change: Partial<Settings>): Promise<void> {
     if (!this.settings) return;
-    const { settings } = await this.ask(
-      { type: "settings_set", settings: { ...this.settings, ...change } },
-      "settings",
-    );
-    this.settings = settings;
-    await this.refreshStatus();
+    try {
+      // Read first: another process, or choosing a model, may have changed them meanwhile.
+      const now = await this.ask({ type: "settings_show" }, "settings");
+      const { settings } = await this.ask({ type: "settings_set", settings: { ...now.settings, ...change } }, "settings");
+      this.settings = settings;
+      await this.refreshStatus();
+    } catch (error) {
+      this.say(asUserError(error).message);
+    }
   }
 
   /** What was cut short has been read, and need not be said again. */
@@ -302,7 +312,11 @@ export class Studio {
   }
 
   async save(name: string, text: string): Promise<void> {
-    if (await this.backend.saveFile(name, new TextEncoder().encode(text))) this.say(`Saved ${name}.`);
+    try {
+      if (await this.backend.saveFile(name, new TextEncoder().encode(text))) this.say(`Saved ${name}.`);
+    } catch (error) {
+      this.say(asUserError(error).message);
+    }
   }
 }
 

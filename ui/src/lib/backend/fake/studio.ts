@@ -174,7 +174,7 @@ export class FakeStudio {
       case "profile_delete": {
         const { name } = this.#find(request.profile);
         this.profiles = this.profiles.filter((p) => p.id !== request.profile);
-        return { type: "gone", gone: { what: `the profile “${name}”`, derived: ["12 samples", "1 trained voice"] } };
+        return { type: "gone", gone: { what: `The profile “${name}” is deleted.`, derived: ["12 samples", "1 trained voice"] } };
       }
       case "profile_show":
         return this.#show(request.profile);
@@ -205,7 +205,7 @@ export class FakeStudio {
         const sample = this.#sample(request.sample);
         this.samples = this.samples.filter((s) => s.id !== sample.id);
         this.#count(sample.profile);
-        return { type: "gone", gone: { what: `“${sample.title}”`, derived: ["the readings of “My letters” (now out of date)", "the trained voice “My letters 1” learned from it"] } };
+        return { type: "gone", gone: { what: "The sample is removed.", derived: ["the readings of “My letters” (now out of date)", "the trained voice “My letters 1” learned from it"] } };
       }
       case "import_scan":
         return this.#scan(request.file);
@@ -254,7 +254,7 @@ export class FakeStudio {
         return { type: "draft", draft: this.#draft(request.draft) };
       case "draft_delete":
         this.drafts = this.drafts.filter((d) => d.id !== request.draft);
-        return { type: "gone", gone: { what: "the draft", derived: [] } };
+        return { type: "gone", gone: { what: "The draft is deleted.", derived: [] } };
       case "draft_diff":
         return { type: "diff", parts: diff(this.#draft(request.left).text, this.#draft(request.right).text) };
       case "blind_pair":
@@ -301,7 +301,7 @@ export class FakeStudio {
       case "adapter_delete": {
         const adapter = this.#adapter(request.adapter);
         this.adapters = this.adapters.filter((a) => a.id !== adapter.id);
-        return { type: "gone", gone: { what: `the trained voice “${adapter.name}”`, derived: ["3 drafts were written with it; they stay, marked"] } };
+        return { type: "gone", gone: { what: `The trained voice “${adapter.name}” is deleted.`, derived: ["3 drafts were written with it; they stay, marked"] } };
       }
       case "retest_start":
         return this.#retest(request.adapter, request.pairs, say);
@@ -326,7 +326,7 @@ export class FakeStudio {
       case "model_remove": {
         const model = this.#model(request.model);
         this.#setModel(model.id, { state: "available", in_use: false, details: "" });
-        return { type: "gone", gone: { what: model.name, derived: [] } };
+        return { type: "gone", gone: { what: `${model.name} is removed.`, derived: [] } };
       }
       case "model_use":
         this.models = this.models.map((m) => (m.role === "writer" ? { ...m, in_use: m.id === request.model } : m));
