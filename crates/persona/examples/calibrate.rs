@@ -25,7 +25,7 @@ use idiolect_persona::{
     Cache, Instruments,
     calibration::{Calibration, CalibrationFile},
     dimensions::{LEAST_RELIABILITY, Scope, TextScores, prompt_version, score_text},
-    reliability::{profile_margin, split_half},
+    reliability::{profile_margin, reached_by_chance, split_half},
 };
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -243,6 +243,12 @@ fn main() -> Result<()> {
         prompt_version: prompt_version(),
         texts: u32::try_from(all.len())?,
         authors: u32::try_from(authors.len())?,
+        reached_by_chance: rounded(reached_by_chance(
+            authors.len(),
+            texts_each,
+            space().len(),
+            SEED,
+        )),
         note: format!(
             "Computed by the example `calibrate`: {texts_each} texts an author of cmcc21 (reliability: cell means taken out, {SPLITS} seeded halves, Spearman-Brown), {} of emails7 and techblogs for means and spreads. With this few authors a reliability is itself uncertain by about ±.3.",
             reference.len()

@@ -9,7 +9,7 @@ use idiolect_core::space::{DIMENSIONS, space};
 use idiolect_llm::ModelInfo;
 use serde::{Deserialize, Serialize};
 
-use crate::dimensions::TextScores;
+use crate::dimensions::{LEAST_RELIABILITY, TextScores};
 
 /// Mean and spread of a raw score over reference texts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,8 @@ pub struct Calibration {
     pub dimensions: Vec<Option<DimensionStandard>>,
     /// Standard errors are multiplied by this: 1 where the numbers were measured on this model.
     pub widening: f64,
+    /// Below this reliability a dimension says "not enough evidence" whatever its interval.
+    pub least_reliability: f64,
 }
 
 /// The file of `assets/dimension_calibration.json`.
@@ -71,6 +73,8 @@ pub struct CalibrationFile {
     pub texts: u32,
     /// Authors the reliabilities were measured on.
     pub authors: u32,
+    /// What [`crate::reliability::reached_by_chance`] says of so many authors, texts and dimensions.
+    pub reached_by_chance: f64,
     /// How they were computed.
     pub note: String,
     /// By dimension id.
@@ -102,7 +106,14 @@ impl CalibrationFile {
                 .map(|d| self.dimensions.get(&d.id).copied())
                 .collect(),
             widening: 1.0,
+            least_reliability: self.least_reliability(),
         }
+    }
+
+    /// What a dimension has to reach before it is believed: a half, and more than the luckiest of all reaches without
+    /// any signal.
+    pub fn least_reliability(&self) -> f64 {
+        LEAST_RELIABILITY.max(self.reached_by_chance)
     }
 }
 
@@ -129,6 +140,7 @@ impl Calibration {
         Self {
             dimensions,
             widening: 1.0,
+            least_reliability: LEAST_RELIABILITY,
         }
     }
 
@@ -178,6 +190,7 @@ mod tests {
         let mut c = Calibration {
             dimensions: vec![None; DIMENSIONS],
             widening: 1.0,
+            least_reliability: LEAST_RELIABILITY,
         };
         c.dimensions[3] = Some(DimensionStandard {
             forward: Standard { mean: 1.0, sd: 2.0 },
@@ -225,5 +238,24 @@ mod tests {
             );
             assert!(s.reliability.is_none_or(|r| r <= 1.0), "{id}: {s:?}");
         }
+    }
+
+    #[test]
+    fn what_chance_reaches_is_the_simulated_figure() {
+        let file = CalibrationFile::shipped();
+        let texts = file.texts / file.authors;
+        let simulated = crate::reliability::reached_by_chance(
+            file.authors as usize,
+            texts as usize,
+            file.dimensions.len(),
+            7,
+        );
+        // The figure of 200 simulated cohorts is itself uncertain by about this much.
+        let tolerance = 0.03;
+        assert!(
+            (simulated - file.reached_by_chance).abs() < tolerance,
+            "{simulated} {}",
+            file.reached_by_chance
+        );
     }
 }

@@ -6,8 +6,6 @@ use idiolect_core::{
     space::Dimension,
 };
 
-use super::LEAST_RELIABILITY;
-
 /// One text's standing on a dimension.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Standing {
@@ -59,11 +57,20 @@ pub fn estimate(standings: &[Standing], widening: f64) -> Option<Estimate> {
     })
 }
 
+/// How far a dimension is to be believed.
+#[derive(Debug, Clone, Copy)]
+pub struct Trust {
+    /// Split-half reliability over writers; `None` = never measured.
+    pub reliability: Option<f64>,
+    /// What it has to reach.
+    pub least: f64,
+}
+
 /// The reading of one dimension, settings not yet applied.
 pub fn reading(
     dimension: &Dimension,
     standings: &[Standing],
-    reliability: Option<f64>,
+    trust: Trust,
     widening: f64,
 ) -> Reading {
     let blank = blank(dimension);
@@ -78,16 +85,17 @@ pub fn reading(
     let high = (estimate.mean + Z95 * estimate.standard_error).tanh();
     let leans = low > 0.0 || high < 0.0;
     let flat = low > -NO_LEANING && high < NO_LEANING;
-    let (status, note) = match reliability {
+    let (status, note) = match trust.reliability {
         None => (
             ReadingStatus::NotEnoughEvidence,
             "How far a model's reading of this can be trusted has not been measured.".to_owned(),
         ),
-        Some(r) if r < LEAST_RELIABILITY => (
+        Some(r) if r < trust.least => (
             ReadingStatus::NotEnoughEvidence,
             format!(
-                "The default model reads this too unsteadily to be believed (reliability {:.2}, {LEAST_RELIABILITY} needed).",
-                r.max(0.0)
+                "The default model reads this too unsteadily to be believed (reliability {:.2}, {:.2} needed).",
+                r.max(0.0),
+                trust.least
             ),
         ),
         Some(_) if leans => (ReadingStatus::Known, String::new()),
@@ -151,11 +159,18 @@ mod tests {
         assert_eq!(estimate(&[], 1.0), None);
     }
 
+    fn trust(reliability: Option<f64>) -> Trust {
+        Trust {
+            reliability,
+            least: 0.5,
+        }
+    }
+
     #[test]
     fn more_texts_that_agree_narrow_the_interval() {
         let d = find("extraversion").unwrap();
-        let few = reading(d, &standings(&[0.9; 2]), Some(0.8), 1.0);
-        let many = reading(d, &standings(&[0.9; 12]), Some(0.8), 1.0);
+        let few = reading(d, &standings(&[0.9; 2]), trust(Some(0.8)), 1.0);
+        let many = reading(d, &standings(&[0.9; 12]), trust(Some(0.8)), 1.0);
         let width = |r: &Reading| r.interval.high - r.interval.low;
         assert!(width(&many) < width(&few), "{few:?} {many:?}");
         assert_eq!(
@@ -171,7 +186,7 @@ mod tests {
     fn an_unsteady_dimension_stays_unknown_and_a_tight_zero_is_known() {
         let d = find("order").unwrap();
         for reliability in [None, Some(0.49)] {
-            let r = reading(d, &standings(&[2.0; 12]), reliability, 1.0);
+            let r = reading(d, &standings(&[2.0; 12]), trust(reliability), 1.0);
             assert_eq!(
                 r.status,
                 ReadingStatus::NotEnoughEvidence,
@@ -180,12 +195,12 @@ mod tests {
             assert_eq!((r.direction, r.effective_score()), (0, 0.0));
             assert!(!r.note.is_empty(), "the person is told why");
         }
-        let zero = reading(d, &standings(&[0.0; 60]), Some(0.9), 1.0);
+        let zero = reading(d, &standings(&[0.0; 60]), trust(Some(0.9)), 1.0);
         assert_eq!((zero.status, zero.direction), (ReadingStatus::Known, 0));
         let mixed: Vec<f64> = (0..60)
             .map(|i| if i % 2 == 0 { 2.0 } else { -2.0 })
             .collect();
-        let mixed = reading(d, &standings(&mixed), Some(0.9), 1.0);
+        let mixed = reading(d, &standings(&mixed), trust(Some(0.9)), 1.0);
         assert_eq!(mixed.status, ReadingStatus::NotEnoughEvidence, "{mixed:?}");
     }
 }

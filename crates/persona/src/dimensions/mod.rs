@@ -22,10 +22,12 @@ mod forward;
 mod settings;
 mod window;
 
+use aggregate::Trust;
 pub use aggregate::{Estimate, Standing, estimate};
 pub use settings::{Person, Setting, present, unread};
 
-/// Below this reliability a dimension says "not enough evidence" whatever its interval.
+/// Below this reliability a dimension says "not enough evidence" whatever its interval. Where few authors were measured
+/// more is needed, see [`crate::calibration::CalibrationFile::least_reliability`].
 pub const LEAST_RELIABILITY: f64 = 0.5;
 
 /// What a self-description weighs against one text: a person's word on themselves is worth several texts.
@@ -131,6 +133,7 @@ pub fn calibration(
     };
     Ok(Calibration {
         widening: Calibration::HANDFUL,
+        least_reliability: shipped.least_reliability(),
         ..Calibration::measured(&scores, &reliability)
     })
 }
@@ -189,7 +192,15 @@ pub fn read(
                 })
                 .collect();
             let reliability = calibration.dimensions[d].and_then(|s| s.reliability);
-            aggregate::reading(dimension, &standings, reliability, calibration.widening)
+            aggregate::reading(
+                dimension,
+                &standings,
+                Trust {
+                    reliability,
+                    least: calibration.least_reliability,
+                },
+                calibration.widening,
+            )
         })
         .collect();
     evidence::find(with, &chosen, &calibration, &mut readings, on_progress)?;
