@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use fantoccini::{Client, Locator, elements::Element};
+use fantoccini::{Client, Locator, elements::Element, error::CmdError};
 use serde_json::Value;
 
 /// Long enough for a small model on a slow machine; nothing asserts on it but giving up.
@@ -57,6 +57,22 @@ impl Page {
         }
     }
 
+    /// Tries again for two seconds while the driver refuses.
+    async fn patiently(
+        &self,
+        attempt: impl AsyncFn() -> Result<(), CmdError>,
+    ) -> Result<(), CmdError> {
+        let mut outcome = attempt().await;
+        for _ in 0..20 {
+            if outcome.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            outcome = attempt().await;
+        }
+        outcome
+    }
+
     /// All words in the window.
     pub async fn words(&self) -> String {
         let words = self.run("return document.body.innerText").await;
@@ -75,15 +91,13 @@ impl Page {
     /// Presses the button whose name begins with `name`.
     pub async fn press(&self, name: &str) {
         let name = quoted(name);
-        let button = self
-            .find(&format!(
-                "//button[not(@disabled)][starts-with(normalize-space(.), {name}) or @aria-label={name}]"
-            ))
-            .await;
-        button
-            .click()
+        let button = format!(
+            "//button[not(@disabled)][starts-with(normalize-space(.), {name}) or @aria-label={name}]"
+        );
+        // As with fields: what the driver refused was not pressed, so trying again presses once.
+        self.patiently(async || self.find(&button).await.click().await)
             .await
-            .unwrap_or_else(|e| panic!("the button {name} cannot be pressed: {e}"));
+            .unwrap_or_else(|e| panic!("the button {name} cannot be pressed: {e:?}"));
     }
 
     /// The field that a label names.
@@ -99,15 +113,15 @@ impl Page {
 
     /// Types into the field that a label names, in place of what was there.
     pub async fn fill(&self, label: &str, text: &str) {
-        let field = self.field(label).await;
-        field
-            .clear()
+        // A view that is just being drawn anew may put another element in its place between two commands.
+        self.patiently(async || self.field(label).await.clear().await)
             .await
-            .unwrap_or_else(|e| panic!("{label} cannot be emptied: {e}"));
-        field
+            .unwrap_or_else(|e| panic!("{label} cannot be emptied: {e:?}"));
+        self.field(label)
+            .await
             .send_keys(text)
             .await
-            .unwrap_or_else(|e| panic!("{label} cannot be typed into: {e}"));
+            .unwrap_or_else(|e| panic!("{label} cannot be typed into: {e:?}"));
     }
 
     /// Goes to a view with its key: Ctrl and a number from 1.

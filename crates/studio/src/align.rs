@@ -1,7 +1,7 @@
 //! Training a voice: what it would learn from, whether this machine can, the run, what it made.
 
 use idiolect_core::{
-    UserError,
+    ErrorCode, UserError,
     adapter::{Adapter, Run, RunStatus, SftSettings},
     ids::{AdapterId, ProfileId, RunId},
     sample::Sample,
@@ -276,9 +276,22 @@ pub(crate) fn sft(
         ));
     }
     let run = new_run(ctx, profile, &writer, &settings, &lessons)?;
-    let trained = train(ctx, &writer, &lessons, &settings, run)?;
-    let (run, adapter) = finish(ctx, &writer, &lessons, trained, name)?;
-    Ok(Response::Run { run, adapter })
+    let ended = train(ctx, &writer, &lessons, &settings, run.clone())
+        .and_then(|trained| finish(ctx, &writer, &lessons, trained, name));
+    match ended {
+        Ok((run, adapter)) => Ok(Response::Run { run, adapter }),
+        Err(error) => {
+            if error.code != ErrorCode::Cancelled {
+                // The failure itself is what the person must hear, even if it cannot be noted.
+                let _ = ctx.studio.store.update_run(&Run {
+                    status: RunStatus::Failed,
+                    message: error.message.clone(),
+                    ..run
+                });
+            }
+            Err(error)
+        }
+    }
 }
 
 fn new_run(
@@ -313,7 +326,7 @@ fn new_run(
     Ok(run)
 }
 
-/// Trains; the run carries how it ended. A failure is noted on the run before it is told.
+/// Trains; the run carries how fast and with how much memory.
 fn train(
     ctx: &mut Ctx,
     writer: &Writer,
@@ -384,16 +397,7 @@ fn train(
     if let Some(error) = failed_write {
         return Err(error.to_user());
     }
-    match outcome.told() {
-        Ok(trained) => Ok((run, trained)),
-        Err(error) => {
-            run.status = RunStatus::Failed;
-            run.message = error.message.clone();
-            // The failure itself is what the person must hear, even if it cannot be noted.
-            let _ = store.update_run(&run);
-            Err(error)
-        }
-    }
+    Ok((run, outcome.told()?))
 }
 
 fn finish(

@@ -92,7 +92,7 @@ pub(crate) fn bench(
     };
     let decode = decode.unwrap_or(64);
     let longest = prompts.iter().copied().max().unwrap_or(0);
-    if prompts.contains(&0) || decode == 0 || longest + decode > 100_000 {
+    if prompts.contains(&0) || decode == 0 || longest.saturating_add(decode) > 100_000 {
         return Err(usage(
             "Prompts and tokens to write must be at least 1.",
             "The defaults are 128,512 and 64.",
