@@ -57,22 +57,6 @@ impl Page {
         }
     }
 
-    /// Tries again for two seconds while the driver refuses.
-    async fn patiently(
-        &self,
-        attempt: impl AsyncFn() -> Result<(), CmdError>,
-    ) -> Result<(), CmdError> {
-        let mut outcome = attempt().await;
-        for _ in 0..20 {
-            if outcome.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            outcome = attempt().await;
-        }
-        outcome
-    }
-
     /// All words in the window.
     pub async fn words(&self) -> String {
         let words = self.run("return document.body.innerText").await;
@@ -95,7 +79,7 @@ impl Page {
             "//button[not(@disabled)][starts-with(normalize-space(.), {name}) or @aria-label={name}]"
         );
         // As with fields: what the driver refused was not pressed, so trying again presses once.
-        self.patiently(async || self.find(&button).await.click().await)
+        patiently(async || self.find(&button).await.click().await)
             .await
             .unwrap_or_else(|e| panic!("the button {name} cannot be pressed: {e:?}"));
     }
@@ -114,7 +98,7 @@ impl Page {
     /// Types into the field that a label names, in place of what was there.
     pub async fn fill(&self, label: &str, text: &str) {
         // A view that is just being drawn anew may put another element in its place between two commands.
-        self.patiently(async || self.field(label).await.clear().await)
+        patiently(async || self.field(label).await.clear().await)
             .await
             .unwrap_or_else(|e| panic!("{label} cannot be emptied: {e:?}"));
         self.field(label)
@@ -177,4 +161,15 @@ fn quoted(words: &str) -> String {
     } else {
         format!("'{words}'")
     }
+}
+
+/// Tries again for two seconds while the driver refuses.
+async fn patiently(attempt: impl AsyncFn() -> Result<(), CmdError>) -> Result<(), CmdError> {
+    for _ in 0..20 {
+        if attempt().await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    attempt().await
 }

@@ -4,7 +4,6 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
     io::Write,
     path::{Component, Path, PathBuf},
     sync::Arc,
@@ -99,8 +98,8 @@ async fn allowed(
 }
 
 /// Runs a request; its events leave as they come, a line each.
-fn submit(State(bridge): Shared, body: Bytes) -> impl Future<Output = Response> {
-    let answer = match serde_json::from_slice::<Request>(&body) {
+async fn submit(State(bridge): Shared, body: Bytes) -> Response {
+    match serde_json::from_slice::<Request>(&body) {
         Ok(asked) => {
             let (send, events) = mpsc::unbounded_channel();
             bridge.studio.submit(asked, move |event| {
@@ -120,8 +119,7 @@ fn submit(State(bridge): Shared, body: Bytes) -> impl Future<Output = Response> 
                 .into_response()
         }
         Err(e) => (StatusCode::BAD_REQUEST, e.to_string()).into_response(),
-    };
-    std::future::ready(answer)
+    }
 }
 
 /// Takes a picked file in and answers with its ticket.

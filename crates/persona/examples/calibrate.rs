@@ -246,7 +246,7 @@ fn main() -> Result<()> {
         reached_by_chance: rounded(reached_by_chance(
             authors.len(),
             texts_each,
-            space().len(),
+            calibration.dimensions.iter().flatten().count(),
             SEED,
         )),
         note: format!(
