@@ -31,11 +31,18 @@ pub fn run() -> Result<()> {
         "idiolect-cli",
     ]))?;
     let idiolect = built("release", "idiolect")?;
-    pull(&idiolect, None)?;
+    let models = pull(&idiolect, None);
     if needs::has_display() {
+        // Much of the studio works without a model, and its own page says how to bring one.
+        if let Err(error) = models {
+            println!(
+                "{error:#}\nThe studio opens without it; Models there can fetch it or import a file."
+            );
+        }
         println!("Opening the studio.");
         succeed(&mut command(built("release", "idiolect-studio")?, &[]))
     } else {
+        models?;
         println!("There is no display here, so this runs the demo: the whole journey, measured.");
         succeed(&mut command(idiolect, &["demo"]))
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Interval,
     ids::{AdapterId, DraftId, PairId, ProfileId},
+    profile::Intent,
 };
 
 /// What the person picked.
@@ -82,6 +83,12 @@ pub struct Tally {
     pub challenger: String,
     /// Against what.
     pub against: String,
+    /// The model that wrote both sides; empty where two models did, which the sides then name.
+    #[serde(default)]
+    pub model: String,
+    /// What both sides were written for; absent where that differs, which the sides then name.
+    #[serde(default)]
+    pub intent: Option<Intent>,
     /// Wins of the challenger; a tie counts one half.
     pub wins: f64,
     /// Votes counted (skips are not).

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Rows of a prompt run in one batch.
-const PROMPT_ROWS: usize = 512;
+pub(crate) const PROMPT_ROWS: usize = 512;
 /// Shortest common beginning that is worth copying rather than computing.
 const SHARED_TOKENS: usize = 16;
 

@@ -16,6 +16,7 @@ mod kv;
 mod linear;
 mod lora;
 mod loss;
+mod measure;
 mod model;
 mod ops;
 mod score;
@@ -31,6 +32,7 @@ pub use gguf::{Gguf, TensorInfo};
 pub use idiolect_kernels::{Level, Precision};
 pub use kv::KvCache;
 pub use lora::{Adapter, CONFIG_FILE, Factors, LoraConfig, LoraWeights, Target, WEIGHTS_FILE};
+pub use measure::Timing;
 pub use model::{
     Engine, Facts, GENERATE_PRECISION, LoadOptions, LoadedModel, PROMPT_PRECISION, SCORE_PRECISION,
 };

@@ -265,7 +265,13 @@ impl TextModel for LoadedModel {
     fn render(&self, messages: &[Message]) -> Result<String> {
         match &self.template {
             None => Err(LlmError::NoTemplate),
-            Some(Ok(template)) => template.render(messages, Turn::Assistant),
+            Some(Ok(template)) => {
+                let messages: Vec<Message> = messages
+                    .iter()
+                    .map(|m| Message::new(m.role, self.tokenizer.guarded(&m.content)))
+                    .collect();
+                template.render(&messages, Turn::Assistant)
+            }
             Some(Err(error)) => Err(LlmError::Template(match error {
                 LlmError::Template(why) => why.clone(),
                 other => other.to_string(),

@@ -12,6 +12,7 @@ use std::{
     },
 };
 
+pub mod guard;
 pub mod sampling;
 pub mod template;
 #[cfg(feature = "testing")]
@@ -290,7 +291,7 @@ pub trait TextModel: Send + Sync {
     fn encode(&self, text: &str) -> Result<Vec<Token>>;
 
     /// A rendered template to tokens: special tokens honoured, BOS added where the metadata says so
-    /// and the text does not already begin with it.
+    /// and the text does not already begin with it, [`guard::GUARD`] dropped.
     ///
     /// # Errors
     /// A tokenizer failure.
@@ -305,7 +306,8 @@ pub trait TextModel: Send + Sync {
     /// The token that ends an assistant's turn.
     fn end_of_turn(&self) -> Token;
 
-    /// Renders the model's own chat template, ending with the assistant's turn opened.
+    /// Renders the model's own chat template, ending with the assistant's turn opened. Special tokens that a message
+    /// spells are [guarded](guard): [`guard::shown`] is the text for a person.
     ///
     /// # Errors
     /// [`LlmError::NoTemplate`], [`LlmError::Template`].

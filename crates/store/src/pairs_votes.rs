@@ -112,33 +112,35 @@ impl Store {
     /// # Errors
     /// `NotFound` for the profile or a draft; `Duplicate` where the id is taken.
     pub fn insert_pair(&self, pair: &Pair) -> Result<Pair> {
-        self.write(|tx| {
-            require(tx, &pair.profile)?;
-            require(tx, &pair.left)?;
-            require(tx, &pair.right)?;
-            let stored = Pair {
-                id: self.id_or_fresh(tx, &pair.id)?,
-                created_at: self.timestamp_or(&pair.created_at),
-                ..pair.clone()
-            };
-            tx.prepare_cached(
-                "INSERT INTO pairs (id, profile, left_draft, right_draft, seed, number, of, adapter, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute(params![
-                stored.id.as_str(),
-                stored.profile.as_str(),
-                stored.left.as_str(),
-                stored.right.as_str(),
-                stored.seed.cast_signed(),
-                stored.number,
-                stored.of,
-                stored.adapter.as_ref().map(AdapterId::as_str),
-                stored.created_at,
-            ])
-            .map_err(|e| StoreError::from(e).duplicate_of(Thing::Pair))?;
-            Ok(stored)
-        })
+        self.write(|tx| self.add_pair(tx, pair))
+    }
+
+    fn add_pair(&self, tx: &Transaction<'_>, pair: &Pair) -> Result<Pair> {
+        require(tx, &pair.profile)?;
+        require(tx, &pair.left)?;
+        require(tx, &pair.right)?;
+        let stored = Pair {
+            id: self.id_or_fresh(tx, &pair.id)?,
+            created_at: self.timestamp_or(&pair.created_at),
+            ..pair.clone()
+        };
+        tx.prepare_cached(
+            "INSERT INTO pairs (id, profile, left_draft, right_draft, seed, number, of, adapter, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            stored.id.as_str(),
+            stored.profile.as_str(),
+            stored.left.as_str(),
+            stored.right.as_str(),
+            stored.seed.cast_signed(),
+            stored.number,
+            stored.of,
+            stored.adapter.as_ref().map(AdapterId::as_str),
+            stored.created_at,
+        ])
+        .map_err(|e| StoreError::from(e).duplicate_of(Thing::Pair))?;
+        Ok(stored)
     }
 
     /// One pair with what was what; for after the vote.
@@ -177,12 +179,18 @@ impl Store {
         })
     }
 
-    /// Deletes an adapter's pairs that nobody voted on, before a new round; says how many.
+    /// Puts a round of an adapter's pairs in the place of those that nobody voted on, all or nothing.
     ///
     /// # Errors
-    /// Any of [`StoreError`]'s for a write.
-    pub fn drop_waiting_pairs(&self, adapter: &AdapterId) -> Result<usize> {
-        self.write(|tx| drop_waiting(tx, adapter))
+    /// As [`Store::insert_pair`]; the old round stays then.
+    pub fn new_round(&self, adapter: &AdapterId, pairs: &[Pair]) -> Result<()> {
+        self.write(|tx| {
+            drop_waiting(tx, adapter)?;
+            for pair in pairs {
+                self.add_pair(tx, pair)?;
+            }
+            Ok(())
+        })
     }
 
     /// Stores a pick; the answer says what was what.

@@ -7,7 +7,7 @@ use idiolect_core::{
     sample::Sample,
 };
 use idiolect_engine::{Engine, LoraConfig, Target, TrainingShape, WEIGHTS_FILE};
-use idiolect_llm::TextModel;
+use idiolect_llm::{LlmError, TextModel};
 use idiolect_persona::{briefs::Briefs, prompts};
 use idiolect_store::LeaseWords;
 use idiolect_text::{chunk, segment};
@@ -27,6 +27,10 @@ use crate::{
 
 /// Fewer words teach nothing that would last.
 const FEWEST_WORDS: u32 = 300;
+/// Begins the name of a folder that is being written.
+const UNFINISHED: &str = ".new-";
+/// Longer than writing a trained voice ever takes.
+const STALE: std::time::Duration = std::time::Duration::from_secs(3600);
 /// A chunk shorter than this says too little to learn from.
 const FEWEST_CHUNK_WORDS: usize = 20;
 
@@ -384,15 +388,13 @@ fn train(
         }
     };
     let model = &writer.model;
-    let outcome = model.install(|| {
-        idiolect_train::sft(
-            model.decoder(),
-            &lessons.train,
-            &lessons.held_out,
-            &settings,
-            &mut on_update,
-        )
-    });
+    let outcome = idiolect_train::sft(
+        model,
+        &lessons.train,
+        &lessons.held_out,
+        &settings,
+        &mut on_update,
+    );
     run.seconds = started.elapsed().as_secs_f64();
     if let Some(error) = failed_write {
         return Err(error.to_user());
@@ -415,8 +417,12 @@ fn finish(
     };
     let id = store.fresh_adapter_id().told()?;
     let dir = ctx.studio.adapter_dir(&id);
+    let unfinished = ctx.studio.unfinished_dir(&id);
     weights
-        .save(&dir, writer.model.config(), &writer.file.id)
+        .save(&unfinished, writer.model.config(), &writer.file.id)
+        .told()?;
+    std::fs::rename(&unfinished, &dir)
+        .map_err(LlmError::from)
         .told()?;
     let name = name
         .filter(|n| !n.trim().is_empty())
@@ -480,6 +486,18 @@ pub(crate) fn train_settings(settings: &SftSettings) -> Result<Settings, UserErr
         return Err(usage(
             "A chunk has between 30 and 2,000 words.",
             "120 suits most texts.",
+        ));
+    }
+    if !(1..=100).contains(&settings.epochs) || !(1..=64).contains(&settings.batch) {
+        return Err(usage(
+            "Training passes over the texts 1 to 100 times, with 1 to 64 rows a step.",
+            "Three passes with four rows suit most texts.",
+        ));
+    }
+    if !(1..=256).contains(&settings.rank) || !settings.alpha.is_finite() {
+        return Err(usage(
+            "The rank lies between 1 and 256, and alpha is a number.",
+            "8 and 16 suit most texts.",
         ));
     }
     Ok(Settings {
@@ -562,6 +580,23 @@ pub(crate) fn delete(ctx: &mut Ctx, adapter: &AdapterId) -> Result<Response, Use
     })
 }
 
+/// Removes what a process that was killed while it wrote a trained voice left behind. What lies there for less than
+/// [`STALE`] may still be in the making elsewhere.
+pub(crate) fn sweep(home: &std::path::Path) {
+    let entries = std::fs::read_dir(home.join("adapters"));
+    for entry in entries.into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+        let age = entry
+            .metadata()
+            .and_then(|m| m.modified())
+            .ok()
+            .and_then(|at| at.elapsed().ok());
+        if ours && age.is_some_and(|age| age > STALE) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Removes an adapter's folder after its row is gone. A folder that stays behind holds no text and does no harm.
 pub(crate) fn remove_files(studio: &Inner, adapter: &AdapterId) {
     let _ = std::fs::remove_dir_all(studio.adapter_dir(adapter));
@@ -571,6 +606,13 @@ impl Inner {
     /// Where an adapter's files lie.
     pub(crate) fn adapter_dir(&self, id: &AdapterId) -> std::path::PathBuf {
         self.home.join("adapters").join(id.as_str())
+    }
+
+    /// Where they lie while they are being written.
+    fn unfinished_dir(&self, id: &AdapterId) -> std::path::PathBuf {
+        self.home
+            .join("adapters")
+            .join(format!("{UNFINISHED}{}", id.as_str()))
     }
 }
 
@@ -583,6 +625,31 @@ mod tests {
             tokens: vec![n, n, n],
             prompt: 1,
         }
+    }
+
+    #[test]
+    fn only_old_unfinished_folders_are_swept() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = |name: &str, old: bool| {
+            let path = home.path().join("adapters").join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            if old {
+                let long_ago = std::time::SystemTime::now() - 2 * STALE;
+                std::fs::File::open(&path)
+                    .and_then(|f| f.set_modified(long_ago))
+                    .unwrap();
+            }
+            path
+        };
+        let (left, new, kept) = (
+            folder(".new-a-1", true),
+            folder(".new-a-2", false),
+            folder("a-3", true),
+        );
+        sweep(home.path());
+        assert!(!left.exists(), "left behind by a process that was killed");
+        assert!(new.exists(), "perhaps being written now");
+        assert!(kept.exists(), "a trained voice");
     }
 
     #[test]

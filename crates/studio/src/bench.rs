@@ -2,12 +2,9 @@
 
 use std::time::Instant;
 
-use idiolect_core::{
-    ErrorCode, UserError,
-    draft::{AdapterUse, Sampling},
-};
+use idiolect_core::{ErrorCode, UserError, draft::AdapterUse};
 use idiolect_engine::{Engine, LoadOptions, LoraConfig, LoraWeights, Target};
-use idiolect_llm::{GenerateRequest, ScoreRequest, TextModel, Token};
+use idiolect_llm::{ScoreRequest, TextModel, Token};
 use idiolect_train::{
     AdamW, AdamWConfig, Batch, Row, TrainError, learning_rate_at, loss_and_gradients,
 };
@@ -103,9 +100,7 @@ pub(crate) fn bench(
     let settings = crate::status::settings(ctx.studio)?;
     let options = LoadOptions {
         device: crate::status::device_wish(&settings)?,
-        threads: threads
-            .map(|n| n as usize)
-            .or((settings.threads > 0).then_some(settings.threads as usize)),
+        threads: threads.map(|n| n as usize),
     };
     let threads = options
         .threads
@@ -119,49 +114,28 @@ pub(crate) fn bench(
     let mut prompt =
         |n: u32| -> Vec<Token> { (0..n).map(|_| random.random_range(0..vocabulary)).collect() };
     let cancel = ctx.cancel().clone();
-    let measure = |tokens: Vec<Token>, max_tokens: u32| -> Result<(f64, f64, usize), UserError> {
-        let request = GenerateRequest {
-            prompt: tokens,
-            sampling: Sampling {
-                temperature: 0.0,
-                repetition_penalty: 1.0,
-                min_p: 0.0,
-                max_tokens,
-                ..Sampling::default()
-            },
-            adapter: None,
-        };
-        let done = loaded
-            .generate(std::slice::from_ref(&request), &cancel, &mut |_, _| {})
-            .told()?;
-        ctx.check()?;
-        Ok((
-            done[0].prompt_seconds,
-            done[0].seconds,
-            done[0].tokens.len(),
-        ))
+    let measure = |tokens: &[Token], steps: u32| {
+        loaded
+            .time(&[tokens.to_vec()], steps as usize, &cancel)
+            .told()
     };
-    let warm = prompt(32);
-    measure(warm, 4)?;
+    let texts: Vec<Vec<Token>> = prompts.iter().map(|&n| prompt(n)).collect();
+    let longest_text = texts
+        .iter()
+        .max_by_key(|t| t.len())
+        .cloned()
+        .unwrap_or_default();
+    // Warms up with what is measured: pages of the file, buffers, the processor's clock.
+    measure(&longest_text, decode.min(16))?;
     let mut prefill = Vec::new();
-    for &tokens in &prompts {
-        let (seconds, _, _) = measure(prompt(tokens), 1)?;
+    for text in &texts {
+        let timing = measure(text, 0)?;
         prefill.push(PrefillRate {
-            tokens,
-            tokens_per_second: f64::from(tokens) / seconds.max(1e-9),
+            tokens: text.len() as u32,
+            tokens_per_second: text.len() as f64 / timing.prompt_seconds.max(1e-9),
         });
     }
-    // Random prompts end their turn at once now and then; another one is tried.
-    let mut best = (0, 1.0);
-    for _ in 0..8 {
-        let (_, seconds, written) = measure(prompt(longest), decode)?;
-        if written > best.0 {
-            best = (written, seconds);
-        }
-        if written as u32 >= decode {
-            break;
-        }
-    }
+    let timing = measure(&longest_text, decode)?;
     Ok(Response::Bench {
         report: BenchReport {
             device: loaded.info().device.label.clone(),
@@ -169,8 +143,8 @@ pub(crate) fn bench(
             threads: threads as u32,
             prefill,
             decode: DecodeRate {
-                tokens: best.0 as u32,
-                tokens_per_second: best.0 as f64 / f64::max(best.1, 1e-9),
+                tokens: decode,
+                tokens_per_second: f64::from(decode) / timing.step_seconds.max(1e-9),
             },
             load_seconds,
             peak_bytes: process::peak_bytes(),

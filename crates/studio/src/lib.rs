@@ -89,6 +89,7 @@ impl Studio {
             None => models::default_models_dir().ok_or_else(|| no_folder("models"))?,
         };
         let opened = Store::open(&home).map_err(|e| e.to_user())?;
+        align::sweep(&home);
         let models = models::Registry::open(models_dir);
         Ok(Self {
             inner: Arc::new(Inner {

@@ -2,7 +2,7 @@
 
 use idiolect_core::{
     UserError,
-    draft::{AdapterUse, Draft},
+    draft::AdapterUse,
     ids::AdapterId,
     profile::Intent,
     vote::{Retest, Voter},
@@ -38,21 +38,21 @@ pub(crate) fn start(
     let found = ctx.studio.store.adapter(adapter).told()?;
     let writer = ctx.studio.models.writer(ctx, Some(&found.model))?;
     let subject = Subject::of(ctx, &found.profile)?;
-    // A round that was not finished makes way; its votes stay.
-    ctx.studio.store.drop_waiting_pairs(adapter).told()?;
-    write_pairs(ctx, &writer, &subject, adapter, pairs, seed)?;
+    let round = write_pairs(ctx, &writer, &subject, adapter, pairs, seed)?;
+    // A round that was not finished makes way once the new one is there; its votes stay.
+    ctx.studio.store.new_round(adapter, &round).told()?;
     show(ctx, adapter)
 }
 
-/// Writes base and adapter drafts on briefs that follow the seed, and stores the shuffled pairs.
-pub(crate) fn write_pairs(
+/// Writes base and adapter drafts on briefs that follow the seed; the shuffled pairs of one round.
+fn write_pairs(
     ctx: &mut Ctx,
     writer: &Writer,
     subject: &Subject,
     adapter: &AdapterId,
     pairs: u32,
     seed: u64,
-) -> Result<Vec<(Draft, Draft)>, UserError> {
+) -> Result<Vec<Pair>, UserError> {
     let fresh = briefs::fresh();
     let pace = Pace::new(u64::from(pairs), "pairs");
     let profile = subject.view.profile.id.clone();
@@ -78,15 +78,13 @@ pub(crate) fn write_pairs(
         let planned = plan(ctx, writer, subject, &assignment, &columns)?;
         let drafts = generate(ctx, writer, subject, &assignment, planned)?;
         let [base, own] = drafts.try_into().map_err(|_| crate::votes::internal())?;
-        let pair = Pair {
+        written.push(Pair {
             number: n + 1,
             of: pairs,
             adapter: Some(adapter.clone()),
             ..shuffled(&base, &own, rand::random())
-        };
-        ctx.studio.store.insert_pair(&pair).told()?;
+        });
         ctx.emit(pace.at(number + 1, "Writing pairs"));
-        written.push((base, own));
     }
     Ok(written)
 }

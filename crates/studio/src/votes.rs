@@ -6,6 +6,7 @@ use idiolect_core::{
     ErrorCode, Interval, UserError,
     draft::Draft,
     ids::{DraftId, PairId, ProfileId},
+    profile::Intent,
     vote::{Choice, Tally, Voter},
 };
 use idiolect_store::{Pair, VotedPair};
@@ -78,10 +79,10 @@ pub(crate) fn cast(
     let same_kind: Vec<VotedPair> = match &voted.adapter {
         Some(adapter) => ctx.studio.store.retest_votes(adapter).told()?,
         None => {
-            let key = comparison(&voted);
+            let key = Comparison::of(&voted);
             let all = ctx.studio.store.votes(&voted.vote.profile).told()?;
             all.into_iter()
-                .filter(|v| v.adapter.is_none() && comparison(v) == key)
+                .filter(|v| v.adapter.is_none() && Comparison::of(v) == key)
                 .collect()
         }
     };
@@ -100,12 +101,16 @@ pub(crate) fn tallies(ctx: &mut Ctx, profile: &ProfileId) -> Result<Response, Us
     ctx.studio.store.profile(profile).told()?;
     let votes = ctx.studio.store.votes(profile).told()?;
     // A person's votes are never mixed with a rule's.
-    let mut groups: BTreeMap<(String, (String, String)), Vec<VotedPair>> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, Comparison), Vec<VotedPair>> = BTreeMap::new();
     for vote in votes {
-        groups
-            .entry((voter_name(&vote.vote.voter), comparison(&vote)))
-            .or_default()
-            .push(vote);
+        let comparison = Comparison::of(&vote);
+        // Two drafts of one kind differ by luck alone: such a vote says nothing about kinds.
+        if comparison.challenger != comparison.against {
+            groups
+                .entry((voter_name(&vote.vote.voter), comparison))
+                .or_default()
+                .push(vote);
+        }
     }
     let tallies = groups
         .into_values()
@@ -135,44 +140,94 @@ pub(crate) fn kind_of(draft: &Draft) -> String {
     }
 }
 
-/// Both kinds in an order that does not depend on the side they were shown on: the more personal one first.
-fn comparison(vote: &VotedPair) -> (String, String) {
-    let (a, b) = (kind_of(&vote.left), kind_of(&vote.right));
-    let personal = |kind: &str| {
-        (
-            kind.contains("trained voice"),
-            kind != "base",
-            kind.to_owned(),
-        )
-    };
-    if personal(&a) >= personal(&b) {
-        (a, b)
-    } else {
-        (b, a)
+/// What a vote compares. Votes on other models and for the other intent are other questions, and counted apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Comparison {
+    /// The more personal kind, whichever side it was shown on.
+    challenger: String,
+    against: String,
+    /// Empty where it differs; the kinds name it then.
+    model: String,
+    /// `None` where it differs; the kinds name it then.
+    intent: Option<Intent>,
+}
+
+impl Comparison {
+    fn of(vote: &VotedPair) -> Self {
+        let (left, right) = Self::sides(vote);
+        let personal = |kind: &str| {
+            (
+                kind.contains("trained voice"),
+                !kind.starts_with("base"),
+                kind.to_owned(),
+            )
+        };
+        let (challenger, against) = if personal(&left) >= personal(&right) {
+            (left, right)
+        } else {
+            (right, left)
+        };
+        let (left, right) = (&vote.left, &vote.right);
+        Self {
+            challenger,
+            against,
+            model: if left.model == right.model {
+                left.model.clone()
+            } else {
+                String::new()
+            },
+            intent: (left.intent == right.intent).then_some(left.intent),
+        }
+    }
+
+    /// Both kinds as they were shown, with what else differs between them.
+    fn sides(vote: &VotedPair) -> (String, String) {
+        let name = |draft: &Draft| {
+            let mut name = kind_of(draft);
+            if vote.left.model != vote.right.model {
+                name.push_str(&format!(", on {}", draft.model));
+            }
+            if vote.left.intent != vote.right.intent {
+                name.push_str(match draft.intent {
+                    Intent::AsMe => ", as me",
+                    Intent::ForMe => ", for me",
+                });
+            }
+            name
+        };
+        (name(&vote.left), name(&vote.right))
     }
 }
 
 /// The running result of votes on one comparison by one voter.
 pub(crate) fn tally(votes: &[VotedPair], voter: &Voter) -> Tally {
     let counted: Vec<&VotedPair> = votes.iter().filter(|v| v.vote.voter == *voter).collect();
-    let (challenger, against) = counted.first().map_or_else(
-        || ("challenger".to_owned(), "base".to_owned()),
-        |v| comparison(v),
-    );
+    let Some(comparison) = counted.first().map(|v| Comparison::of(v)) else {
+        return tally_of("challenger".to_owned(), "base".to_owned(), 0.0, 0);
+    };
     let mut wins = 0.0;
     let mut n = 0;
     for vote in counted {
-        let challenger_left = kind_of(&vote.left) == challenger;
+        let (left, right) = Comparison::sides(vote);
         let won = match vote.vote.choice {
             Choice::Skip => continue,
+            _ if left == right => continue,
             Choice::Tie => 0.5,
-            Choice::Left => f64::from(u8::from(challenger_left)),
-            Choice::Right => f64::from(u8::from(!challenger_left)),
+            Choice::Left => f64::from(u8::from(left == comparison.challenger)),
+            Choice::Right => f64::from(u8::from(right == comparison.challenger)),
         };
         wins += won;
         n += 1;
     }
-    tally_of(challenger, against, wins, n)
+    let mut tally = tally_of(comparison.challenger, comparison.against, wins, n);
+    if tally.challenger == tally.against {
+        tally.words = "both drafts are of one kind, so this vote compares no kinds".to_owned();
+    }
+    Tally {
+        model: comparison.model,
+        intent: comparison.intent,
+        ..tally
+    }
 }
 
 /// A result from its counts.
@@ -198,6 +253,8 @@ pub(crate) fn tally_of(challenger: String, against: String, wins: f64, n: u32) -
     Tally {
         challenger,
         against,
+        model: String::new(),
+        intent: None,
         wins,
         n,
         share,
@@ -219,6 +276,82 @@ pub(crate) fn internal() -> UserError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn draft(method: &str, model: &str, intent: Intent) -> Draft {
+        Draft {
+            id: DraftId(format!("{method} {model}")),
+            profile: ProfileId("p-1".into()),
+            intent,
+            method: method.parse().unwrap(),
+            brief: String::new(),
+            prompt: String::new(),
+            text: String::new(),
+            tokens: 0,
+            prompt_tokens: 0,
+            seconds: 0.0,
+            tokens_per_second: 0.0,
+            sampling: Default::default(),
+            model: model.into(),
+            adapter: None,
+            ended: String::new(),
+            meters: Default::default(),
+            kept: false,
+            created_at: String::new(),
+        }
+    }
+
+    fn voted(left: Draft, right: Draft, choice: Choice) -> VotedPair {
+        VotedPair {
+            vote: idiolect_core::vote::Vote {
+                pair: PairId("pair".into()),
+                profile: left.profile.clone(),
+                left: left.id.clone(),
+                right: right.id.clone(),
+                choice,
+                voter: Voter::Person,
+                cast_at: String::new(),
+            },
+            left,
+            right,
+            adapter: None,
+        }
+    }
+
+    #[test]
+    fn votes_are_counted_apart_by_model_and_intent_and_like_against_like_not_at_all() {
+        let of = |method, model| draft(method, model, Intent::AsMe);
+        let one = voted(of("base", "m"), of("excerpts", "m"), Choice::Right);
+        let turned = voted(of("excerpts", "m"), of("base", "m"), Choice::Left);
+        let other = voted(of("base", "n"), of("excerpts", "n"), Choice::Right);
+        assert_eq!(Comparison::of(&one), Comparison::of(&turned));
+        assert_ne!(Comparison::of(&one), Comparison::of(&other));
+        let both = tally(&[one, turned], &Voter::Person);
+        assert_eq!((both.wins, both.n, both.model.as_str()), (2.0, 2, "m"));
+        assert_eq!(both.intent, Some(Intent::AsMe));
+
+        let models = voted(of("base", "m"), of("base", "n"), Choice::Right);
+        let between = tally(&[models], &Voter::Person);
+        assert_eq!(
+            (
+                between.challenger.as_str(),
+                between.against.as_str(),
+                between.wins
+            ),
+            ("base, on n", "base, on m", 1.0)
+        );
+        assert_eq!(between.model, "");
+        let intents = voted(
+            of("base", "m"),
+            draft("base", "m", Intent::ForMe),
+            Choice::Left,
+        );
+        assert_eq!(tally(&[intents], &Voter::Person).intent, None);
+
+        let alike = voted(of("base", "m"), of("base", "m"), Choice::Right);
+        let nothing = tally(&[alike], &Voter::Person);
+        assert_eq!((nothing.n, nothing.share), (0, None));
+        assert!(nothing.words.contains("of one kind"), "{}", nothing.words);
+    }
 
     #[test]
     fn few_votes_say_nothing_and_many_say_how_sure() {

@@ -7,7 +7,7 @@ use idiolect_core::{
     profile::Intent,
     sample::Sample,
 };
-use idiolect_llm::{AdapterSource, GenerateRequest, Generation, TextModel};
+use idiolect_llm::{AdapterSource, GenerateRequest, Generation, TextModel, guard};
 use idiolect_persona::{Passage, hypotheses, prompts};
 use idiolect_text::{
     ReferenceStyle,
@@ -38,6 +38,8 @@ pub(crate) struct Planned {
     pub(crate) prompt: String,
     /// Samples quoted in it.
     pub(crate) samples: Vec<SampleId>,
+    /// What had to be left out of it, in words.
+    notes: Vec<String>,
     request: GenerateRequest,
 }
 
@@ -64,9 +66,8 @@ pub(crate) fn preview(
         brief,
     };
     let planned = plan(ctx, &writer, &subject, &assignment, columns)?;
-    Ok(Response::Prompts {
-        prompts: planned.into_iter().map(|p| p.prompt).collect(),
-    })
+    let (prompts, notes) = planned.into_iter().map(|p| (p.prompt, p.notes)).unzip();
+    Ok(Response::Prompts { prompts, notes })
 }
 
 pub(crate) fn write(
@@ -157,8 +158,9 @@ pub(crate) fn plan(
             };
             Ok(Planned {
                 column: column.clone(),
-                prompt: text,
+                prompt: guard::shown(&text).into_owned(),
                 samples: prompt.samples,
+                notes: prompt.notes,
                 request,
             })
         })
@@ -173,6 +175,14 @@ pub(crate) fn generate(
     assignment: &Assignment,
     planned: Vec<Planned>,
 ) -> Result<Vec<Draft>, UserError> {
+    for (column, planned) in planned.iter().enumerate() {
+        for text in &planned.notes {
+            ctx.emit(Event::ColumnNote {
+                column: column as u32,
+                text: text.clone(),
+            });
+        }
+    }
     let requests: Vec<GenerateRequest> = planned.iter().map(|p| p.request.clone()).collect();
     let cancel = ctx.cancel().clone();
     let studio = ctx.studio;

@@ -139,14 +139,7 @@ fn settings() -> Settings {
 }
 
 fn train(model: &LoadedModel, on_update: &mut dyn FnMut(Update) -> Control) -> Trained {
-    sft(
-        model.decoder(),
-        &rows(),
-        &rows()[..1],
-        &settings(),
-        on_update,
-    )
-    .unwrap()
+    sft(model, &rows(), &rows()[..1], &settings(), on_update).unwrap()
 }
 
 fn values(trained: &Trained) -> Vec<Vec<f32>> {

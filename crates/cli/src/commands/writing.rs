@@ -32,7 +32,7 @@ pub fn write(s: &Session, args: WriteArgs) -> Result<(), UserError> {
             columns,
             model,
         };
-        let Response::Prompts { prompts } = s.ask(request)? else {
+        let Response::Prompts { prompts, .. } = s.ask(request)? else {
             return Err(unexpected());
         };
         s.show(&json!({"prompt": prompts[0]}), || prompts[0].clone());

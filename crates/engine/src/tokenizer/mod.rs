@@ -10,7 +10,7 @@ mod sentencepiece;
 use std::collections::HashMap;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use idiolect_llm::{LlmError, Result, Token};
+use idiolect_llm::{LlmError, Result, Token, guard};
 
 use crate::gguf::{Gguf, corrupt};
 
@@ -29,6 +29,8 @@ pub struct Tokenizer {
     spelled: Vec<Vec<u8>>,
     /// Tokens honoured in prompts.
     prompt_specials: Specials,
+    /// Those of them that a message must not be able to spell.
+    guarded: Specials,
     /// Tokens honoured in every text: ones the model's makers added as plain text, like runs of spaces.
     text_specials: Specials,
     bos: Option<Token>,
@@ -77,6 +79,11 @@ impl Specials {
             ),
         };
         Ok(Self { finder, tokens })
+    }
+
+    /// Where the first of them begins.
+    fn first(&self, text: &str) -> Option<usize> {
+        Some(self.finder.as_ref()?.find(text)?.start())
     }
 
     /// Splits `text` at the special tokens and calls `plain` for what lies between.
@@ -178,9 +185,17 @@ impl Tokenizer {
                 .collect()
         };
         let user_defined = |i: usize| vocabulary.kinds[i] == kind::USER_DEFINED;
-        let prompt_specials = of_kind(&|i| vocabulary.kinds[i] == kind::CONTROL || user_defined(i));
         // Converters mark some control tokens as user-defined; a text must not be able to spell those either.
-        let text_specials = of_kind(&|i| user_defined(i) && !looks_like_control(&tokens[i]));
+        let in_text = |i: usize| user_defined(i) && !looks_like_control(&tokens[i]);
+        // One letter cannot be guarded, and would be taken from every text of a prompt.
+        let in_prompts_only = |i: usize| {
+            (vocabulary.kinds[i] == kind::CONTROL || user_defined(i))
+                && !in_text(i)
+                && tokens[i].chars().nth(1).is_some()
+        };
+        let text_specials = of_kind(&in_text);
+        let guarded = of_kind(&in_prompts_only);
+        let prompt_specials = of_kind(&|i| in_text(i) || in_prompts_only(i));
         let ends = end_tokens(
             &vocabulary,
             &[eos, id("eot_token_id")?, id("eom_token_id")?],
@@ -205,6 +220,7 @@ impl Tokenizer {
         Ok(Self {
             spelled,
             prompt_specials: Specials::new(prompt_specials, tokens)?,
+            guarded: Specials::new(guarded, tokens)?,
             text_specials: Specials::new(text_specials, tokens)?,
             adds_bos: adds_bos && bos.is_some(),
             bos,
@@ -233,6 +249,11 @@ impl Tokenizer {
         Ok(out)
     }
 
+    /// What a message says, made safe to be rendered into a prompt ([`guard`]).
+    pub fn guarded(&self, content: &str) -> String {
+        guard::guarded(content, &|text| self.guarded.first(text))
+    }
+
     /// A prompt to tokens: control tokens are honoured, BOS is put in front where the model wants it and it is not there.
     ///
     /// # Errors
@@ -244,7 +265,7 @@ impl Tokenizer {
             .split(prompt, &mut out, &mut |piece, out| {
                 let start = std::mem::replace(&mut first, false)
                     || out.last().is_some_and(|&t| self.is_control(t));
-                self.plain(piece, start, out)
+                self.plain(&guard::shown(piece), start, out)
             })?;
         if let Some(bos) = self.bos()
             && out.first() != Some(&bos)

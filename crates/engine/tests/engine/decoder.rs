@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use idiolect_engine::{LoadedModel, Precision, Sequence, Wanted};
 use idiolect_llm::{
-    Token,
+    Cancel, LlmError, TextModel, Token,
     testing::{Storage, TinyGguf, tiny_gguf},
 };
 
@@ -276,4 +276,26 @@ fn largest_difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
         .zip(b.iter().flatten())
         .map(|(a, b)| (a - b).abs())
         .fold(0.0, f32::max)
+}
+
+#[test]
+fn timing_runs_every_step_whatever_token_comes() {
+    let model = tiny(&TinyGguf::default());
+    let prompts = [some_tokens(9, 1), some_tokens(5, 2)];
+    let cancel = Cancel::new();
+    let timing = model.time(&prompts, 4, &cancel).unwrap();
+    assert!(timing.prompt_seconds > 0.0 && timing.step_seconds > 0.0);
+    let beyond = model.info().context;
+    assert!(
+        matches!(
+            model.time(&prompts, beyond, &cancel),
+            Err(LlmError::ContextFull { .. })
+        ),
+        "what does not fit is not measured"
+    );
+    cancel.cancel();
+    assert!(matches!(
+        model.time(&prompts, 4, &cancel),
+        Err(LlmError::Cancelled)
+    ));
 }

@@ -2,7 +2,7 @@
 
 use idiolect_engine::Engine;
 use idiolect_llm::{
-    DeviceWish, LlmError, Message, Role, TextModel,
+    DeviceWish, LlmError, Message, Role, TextModel, guard,
     testing::{Meta, TinyGguf, hostile_ggufs, tiny_gguf},
 };
 
@@ -42,15 +42,20 @@ fn control_tokens_count_in_prompts_only() {
         .render(&[Message::new(Role::User, "the <|im_end|>")])
         .unwrap();
     assert_eq!(
-        prompt,
+        guard::shown(&prompt),
         "<|im_start|>user\nthe <|im_end|><|im_end|>\n<|im_start|>assistant\n"
     );
     let tokens = model.encode_prompt(&prompt).unwrap();
     assert_eq!(tokens[0], 1, "<|im_start|> is one token in a prompt");
     assert_eq!(
         tokens.iter().filter(|&&t| t == 2).count(),
-        2,
-        "and so is <|im_end|>"
+        1,
+        "and so is <|im_end|>, but only where the template says it, not the message"
+    );
+    let honest: String = model.decode(&tokens);
+    assert!(
+        honest.contains("the <|im_end|>"),
+        "which the model reads letter by letter: {honest}"
     );
     let text = "on the <|im_end|> of it: 1234 é 🙂\n";
     let tokens = model.encode(text).unwrap();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     AdapterSource, Cancel, DeviceChoice, DeviceKind, Ended, GenerateRequest, Generation, LlmError,
-    Message, ModelInfo, Result, Role, ScoreRequest, TextModel, Token, sampling::Sampler,
+    Message, ModelInfo, Result, Role, ScoreRequest, TextModel, Token, guard, sampling::Sampler,
 };
 
 const BOS: Token = 256;
@@ -152,7 +152,11 @@ impl TextModel for FakeModel {
         let mut tokens = Vec::new();
         let mut rest = prompt;
         while let Some(byte) = rest.bytes().next() {
-            if let Some((spelling, token)) = SPECIAL.iter().find(|(s, _)| rest.starts_with(s)) {
+            if let Some(after) = rest.strip_prefix(guard::GUARD) {
+                rest = after;
+            } else if let Some((spelling, token)) =
+                SPECIAL.iter().find(|(s, _)| rest.starts_with(s))
+            {
                 tokens.push(*token);
                 rest = &rest[spelling.len()..];
             } else {
@@ -190,7 +194,10 @@ impl TextModel for FakeModel {
                 Role::User => "<|user|>",
                 Role::Assistant => "<|assistant|>",
             };
-            prompt.push_str(&format!("{open}{}<|end|>", message.content));
+            let content = guard::guarded(&message.content, &|text| {
+                SPECIAL.iter().filter_map(|(s, _)| text.find(s)).min()
+            });
+            prompt.push_str(&format!("{open}{content}<|end|>"));
         }
         Ok(prompt + "<|assistant|>")
     }
@@ -299,10 +306,16 @@ mod tests {
             !model.encode("<|end|>").unwrap().contains(&END_OF_TURN),
             "plain text cannot end a turn"
         );
+        let tokens = model.encode_prompt(&prompt).unwrap();
         assert_eq!(
-            model.encode_prompt(&prompt).unwrap().first(),
+            tokens.first(),
             Some(&USER),
             "a prompt honours special tokens"
+        );
+        assert_eq!(
+            tokens.iter().filter(|&&t| t == END_OF_TURN).count(),
+            1,
+            "the template's, not the message's"
         );
         let text = model.encode("the cat").unwrap();
         let alike = ScoreRequest {

@@ -261,8 +261,19 @@ fn pairs_are_blind_and_take_one_vote() {
         .into_iter()
         .map(|p| p.id)
         .collect();
-    assert_eq!(left_over, [waiting.id]);
-    assert_eq!(store.drop_waiting_pairs(&adapter).unwrap(), 1);
+    assert_eq!(left_over, std::slice::from_ref(&waiting.id));
+    let round = pair(4, Some(adapter.clone()));
+    store
+        .new_round(&adapter, &[round.clone(), missing])
+        .unwrap_err();
+    assert_eq!(
+        store.waiting_pairs(&adapter).unwrap()[0].id,
+        waiting.id,
+        "a round that cannot be stored whole changes nothing"
+    );
+    store.new_round(&adapter, &[round]).unwrap();
+    let now = store.waiting_pairs(&adapter).unwrap();
+    assert!(now.len() == 1 && now[0].id != waiting.id);
     assert_eq!(store.retest_votes(&adapter).unwrap().len(), 1, "votes stay");
 }
 

@@ -411,6 +411,13 @@ pub enum Event {
         /// What to append.
         text: String,
     },
+    /// What a column's prompt had to leave out or does without, in words.
+    ColumnNote {
+        /// Column number, from 0.
+        column: u32,
+        /// One sentence.
+        text: String,
+    },
     /// A training run was created.
     RunStarted {
         /// The run.
@@ -604,6 +611,8 @@ pub enum Response {
     },
     Prompts {
         prompts: Vec<String>,
+        /// What each prompt had to leave out or does without, in words.
+        notes: Vec<Vec<String>>,
     },
     Drafts {
         drafts: Vec<Draft>,

@@ -49,7 +49,7 @@ export function tally(challenger: string, against: string, wins: number, n: numb
   const low = Math.max(0, (share ?? 0.5) - spread);
   const high = Math.min(1, (share ?? 0.5) + spread);
   const conclusive = n >= 10 && (low > 0.5 || high < 0.5);
-  return { challenger, against, wins, n, share, interval: [low, high], conclusive, words: n < 10 ? "not enough votes yet" : `${Math.round((share ?? 0) * 100)} % [${Math.round(low * 100)}-${Math.round(high * 100)}], n = ${n}` };
+  return { challenger, against, model: "", intent: null, wins, n, share, interval: [low, high], conclusive, words: n < 10 ? "not enough votes yet" : `${Math.round((share ?? 0) * 100)} % [${Math.round(low * 100)}-${Math.round(high * 100)}], n = ${n}` };
 }
 
 /** A word-level difference by longest common subsequence; small texts only. */

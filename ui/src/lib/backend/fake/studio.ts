@@ -244,7 +244,7 @@ export class FakeStudio {
         return { type: "hypothesis", hypothesis };
       }
       case "prompt_preview":
-        return { type: "prompts", prompts: request.columns.map((c) => this.#prompt(c, request.brief)) };
+        return { type: "prompts", prompts: request.columns.map((c) => this.#prompt(c, request.brief)), notes: request.columns.map(() => []) };
       case "write":
         return this.#write(request, say);
       case "draft_list":
