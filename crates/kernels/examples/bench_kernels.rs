@@ -103,6 +103,10 @@ fn bench() -> Result<(), idiolect_kernels::KernelError> {
                 measure(|| w.forward(&x, m, &mut y, Precision::F32, level)),
             );
             show(
+                "bf16",
+                measure(|| w.forward(&x, m, &mut y, Precision::Bf16, level)),
+            );
+            show(
                 "backward",
                 measure(|| w.backward_input(&dy, m, &mut dx, level)),
             );

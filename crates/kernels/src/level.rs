@@ -16,10 +16,12 @@ pub enum Level {
     Avx2,
     /// The same with AVX-512 (F, BW, DQ, VL): twice the width in f32 products (Skylake-X, Zen 4 onwards).
     Avx512,
+    /// The same with the matrix unit for bfloat16 (Sapphire Rapids onwards; Linux).
+    Amx,
 }
 
 impl Level {
-    const ALL: [Level; 3] = [Level::Reference, Level::Avx2, Level::Avx512];
+    const ALL: [Level; 4] = [Level::Reference, Level::Avx2, Level::Avx512, Level::Amx];
 
     /// The level that `IDIOLECT_CPU` names, else the best this processor has.
     ///
@@ -70,6 +72,7 @@ impl Level {
             Level::Reference => "reference",
             Level::Avx2 => "avx2",
             Level::Avx512 => "avx512",
+            Level::Amx => "amx",
         }
     }
 
@@ -100,8 +103,10 @@ impl Level {
                     && std::arch::is_x86_feature_detected!("avx512dq")
                     && std::arch::is_x86_feature_detected!("avx512vl")
             }
+            #[cfg(target_arch = "x86_64")]
+            Level::Amx => Level::Avx512.is_available() && crate::x86::amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
-            Level::Avx2 | Level::Avx512 => false,
+            Level::Avx2 | Level::Avx512 | Level::Amx => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Adding a level means filling in one more table; the reference has none and is written out where it is used.
 
 use crate::matmul::int8::Activations;
+use crate::matmul::planes::{Product, Tile};
 use crate::slices::Strided;
 use crate::{Level, QuantType};
 
@@ -21,6 +22,24 @@ pub(crate) type RmsNormBackward = fn(&[f32], &[f32], f32, &[f32], &mut [f32]);
 /// Gradient of a gated activation: gate, up, dy, dgate, dup.
 pub(crate) type SwigluBackward = fn(&[f32], &[f32], &[f32], &mut [f32], &mut [f32]);
 
+/// Rows of f32, how many, how many columns, tiles of the first parts and of the second (may be empty).
+pub(crate) type PackRows = fn(Strided<'_>, usize, usize, &mut [Tile], &mut [Tile]);
+
+/// A unit that multiplies tiles of bfloat16; `matmul::planes` says what the tiles are.
+pub(crate) struct MatrixUnit {
+    /// Up to 16 rows as tiles of A. Absent rows keep what is in the tiles.
+    pub pack_rows: PackRows,
+    /// 16 rows, so many floats apart, as tiles of B with the rows as its columns.
+    pub pack_transposed: fn(&[f32], usize, &mut [Tile], &mut [Tile]),
+    /// 32 rows of 16 columns, so many floats apart, as a tile of B.
+    pub pack_interleaved: fn(&[f32], usize, &mut Tile, Option<&mut Tile>),
+    /// Calls with the unit configured for this thread. The callee must not wait for other tasks.
+    pub with_tiles: fn(&mut dyn FnMut()),
+    /// # Safety
+    /// Called within `with_tiles`; the product's pointers are good for what it says.
+    pub multiply: unsafe fn(&Product),
+}
+
 /// The table of a level. All functions are safe to call where the level is available, and only there is a table given out.
 pub(crate) struct Primitives {
     /// Decodes whole blocks.
@@ -30,6 +49,8 @@ pub(crate) struct Primitives {
     pub tile: fn(usize, usize, Strided<'_>, Strided<'_>, &mut TileBuffer),
     /// Writes the transpose of up to sixteen rows, absent ones as zeros: rows, depth, from, to `[depth, 16]`.
     pub transpose: fn(usize, usize, Strided<'_>, &mut [f32]),
+    /// The matrix unit, where there is one.
+    pub matrix: Option<&'static MatrixUnit>,
     /// Rounds activations to signed bytes.
     pub round: fn(&[f32]) -> Activations,
     /// Integer dot products of rows of weight blocks with one to four rows of rounded activations.
@@ -63,8 +84,10 @@ impl Level {
             Level::Avx2 => self.is_available().then_some(&crate::x86::AVX2),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => self.is_available().then_some(&crate::x86::AVX512),
+            #[cfg(target_arch = "x86_64")]
+            Level::Amx => self.is_available().then_some(&crate::x86::AMX),
             #[cfg(not(target_arch = "x86_64"))]
-            Level::Avx2 | Level::Avx512 => None,
+            Level::Avx2 | Level::Avx512 | Level::Amx => None,
         }
     }
 }

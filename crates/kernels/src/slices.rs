@@ -79,6 +79,32 @@ impl<'a> SharedOutput<'a> {
     }
 }
 
+impl SharedOutput<'_> {
+    /// Where a rectangle begins, and how far apart its rows are; for code that writes whole rectangles at once. Writing is
+    /// sound where [`SharedOutput::part`] would be for every row.
+    ///
+    /// # Panics
+    /// When the rectangle does not lie within the matrix.
+    pub(crate) fn rectangle(
+        &self,
+        row: usize,
+        rows: usize,
+        col: usize,
+        cols: usize,
+    ) -> (*mut f32, usize) {
+        assert!(rows > 0 && col + cols <= self.stride, "within the columns");
+        assert!(
+            (row + rows - 1) * self.stride + col + cols <= self.len,
+            "within the rows"
+        );
+        // SAFETY: within the allocation, as just checked.
+        (
+            unsafe { self.start.add(row * self.stride + col) },
+            self.stride,
+        )
+    }
+}
+
 /// Calls `work` with `len` floats of scratch memory, of any content, kept by the thread for the next call.
 pub(crate) fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     thread_local! {

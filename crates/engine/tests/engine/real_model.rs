@@ -145,17 +145,19 @@ fn log_probs_are_those_of_the_reference() {
         "largest difference {}",
         largest(&exact)
     );
-    let rounded = differences(Precision::Int8);
-    println!(
-        "int8: largest {:.4}, mean {:.4}",
-        largest(&rounded),
-        mean(&rounded)
-    );
-    assert!(
-        mean(&rounded) <= INT8_MEAN_TOLERANCE,
-        "mean difference {}",
-        mean(&rounded)
-    );
+    for precision in [Precision::Int8, Precision::Bf16] {
+        let rounded = differences(precision);
+        println!(
+            "{precision:?}: largest {:.4}, mean {:.4}",
+            largest(&rounded),
+            mean(&rounded)
+        );
+        assert!(
+            mean(&rounded) <= INT8_MEAN_TOLERANCE,
+            "{precision:?}: mean difference {}",
+            mean(&rounded)
+        );
+    }
 }
 
 #[test]
@@ -166,12 +168,15 @@ fn rounded_activations_keep_the_perplexity() {
         let scores = score(model, &tokens, precision);
         (-scores.iter().map(|&s| f64::from(s)).sum::<f64>() / scores.len() as f64).exp()
     };
-    let (exact, rounded) = (perplexity(Precision::F32), perplexity(Precision::Int8));
-    println!("perplexity: f32 {exact:.4}, int8 {rounded:.4}");
-    assert!(
-        (rounded / exact - 1.0).abs() < INT8_PERPLEXITY_TOLERANCE,
-        "f32 {exact}, int8 {rounded}"
-    );
+    let exact = perplexity(Precision::F32);
+    for precision in [Precision::Int8, Precision::Bf16] {
+        let rounded = perplexity(precision);
+        println!("perplexity: f32 {exact:.4}, {precision:?} {rounded:.4}");
+        assert!(
+            (rounded / exact - 1.0).abs() < INT8_PERPLEXITY_TOLERANCE,
+            "{precision:?}: f32 {exact}, rounded {rounded}"
+        );
+    }
 }
 
 #[test]

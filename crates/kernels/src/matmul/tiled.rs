@@ -157,7 +157,7 @@ pub(crate) fn backward_input(with: &Primitives, w: &QMatrix, dy: &[f32], m: usiz
 }
 
 /// The blocks of `width` values of a row, from value `left` on; both are whole blocks.
-fn part_of_row(w: &QMatrix, row: usize, left: usize, width: usize) -> &[u8] {
+pub(crate) fn part_of_row(w: &QMatrix, row: usize, left: usize, width: usize) -> &[u8] {
     let ty = w.quant_type();
     &w.row(row)[left / ty.block_size() * ty.block_bytes()..]
         [..width / ty.block_size() * ty.block_bytes()]

@@ -1,6 +1,7 @@
 //! Kernels for x86-64 with AVX2, FMA and F16C. Every function here has a plain counterpart elsewhere that it is tested
 //! against. Callers ask `Level::is_available` first; that is what makes calling these sound.
 
+pub(crate) mod amx;
 mod int8;
 mod rows;
 mod tile;
@@ -11,7 +12,7 @@ use std::arch::x86_64::{
     _mm256_castps256_ps128, _mm256_extractf128_ps,
 };
 
-use crate::primitives::Primitives;
+use crate::primitives::{MatrixUnit, Primitives};
 use crate::{QuantType, quant};
 
 /// AVX2, FMA and F16C. Given out by `Level::primitives`, which asks for them first.
@@ -20,6 +21,7 @@ pub(crate) static AVX2: Primitives = Primitives {
     dequantize: |ty, bytes, out| unsafe { dequantize(ty, bytes, out) },
     tile: |rows, depth, a, b, c| unsafe { tile::tile(rows, depth, a, b, c) },
     transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
+    matrix: None,
     round: |x| unsafe { int8::round(x) },
     dot: |ty, rows, blocks, x, first, out| unsafe { int8::dot(ty, rows, blocks, x, first, out) },
     rms_norm: |x, weight, eps, y| unsafe { rows::rms_norm(x, weight, eps, y) },
@@ -42,6 +44,25 @@ pub(crate) static AVX512: Primitives =
     // SAFETY: AVX-512F is there wherever the table is used.
     Primitives {
         tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        ..AVX2
+    };
+
+/// The same with the matrix unit.
+pub(crate) static AMX: Primitives =
+    // SAFETY: the unit and AVX-512 are there wherever the table is used.
+    Primitives {
+        tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        matrix: Some(&MatrixUnit {
+            pack_rows: |x, rows, cols, to, rest| unsafe { amx::pack_rows(x, rows, cols, to, rest) },
+            pack_transposed: |w, stride, to, rest| unsafe {
+                amx::pack_transposed(w, stride, to, rest)
+            },
+            pack_interleaved: |w, stride, to, rest| unsafe {
+                amx::pack_interleaved(w, stride, to, rest)
+            },
+            with_tiles: |work| unsafe { amx::with_tiles(work) },
+            multiply: amx::multiply,
+        }),
         ..AVX2
     };
 
