@@ -94,7 +94,7 @@ fn tokens(n: usize) -> Vec<Token> {
 
 fn prompt(model: &LoadedModel, n: usize) -> (f64, f64) {
     let tokens = tokens(n);
-    model.install(|| {
+    model.with_team(|| {
         let watch = Watch::start();
         let mut cache = model.decoder().cache(n).expect("memory");
         step(model, &mut cache, &tokens, PROMPT_PRECISION);
@@ -104,7 +104,7 @@ fn prompt(model: &LoadedModel, n: usize) -> (f64, f64) {
 
 fn decode(model: &LoadedModel, before: usize, n: usize) -> (f64, f64) {
     let tokens = tokens(before + n);
-    model.install(|| {
+    model.with_team(|| {
         let mut cache = model.decoder().cache(before + n).expect("memory");
         step(model, &mut cache, &tokens[..before], PROMPT_PRECISION);
         let watch = Watch::start();

@@ -53,7 +53,7 @@ impl LoadedModel {
         for (i, request) in requests.iter().enumerate() {
             let started = Instant::now();
             let adapter = self.adapter(request.adapter.as_ref())?;
-            let cache = self.install(|| shared_cache(self, &requests[..i], &rows, request))?;
+            let cache = self.with_team(|| shared_cache(self, &requests[..i], &rows, request))?;
             let mut row = Row {
                 cache,
                 adapter,
@@ -65,7 +65,7 @@ impl LoadedModel {
                 seconds: 0.0,
                 ended: (request.sampling.max_tokens == 0).then_some(Ended::Length),
             };
-            logits.push(self.install(|| self.prefill(&mut row, &request.prompt, cancel))?);
+            logits.push(self.with_team(|| self.prefill(&mut row, &request.prompt, cancel))?);
             row.prompt_seconds = started.elapsed().as_secs_f64();
             rows.push(row);
         }
@@ -164,7 +164,7 @@ impl LoadedModel {
             if active.is_empty() {
                 return Ok(());
             }
-            let stepped = self.install(|| -> Result<Vec<Vec<f32>>> {
+            let stepped = self.with_team(|| -> Result<Vec<Vec<f32>>> {
                 let mut sequences: Vec<Sequence<'_>> = rows
                     .iter_mut()
                     .filter(|r| r.ended.is_none())

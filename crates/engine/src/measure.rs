@@ -35,7 +35,7 @@ impl LoadedModel {
                 return Err(LlmError::Failed("an empty prompt".into()));
             }
         }
-        self.install(|| {
+        self.with_team(|| {
             let started = Instant::now();
             let mut caches: Vec<KvCache> = Vec::with_capacity(prompts.len());
             let mut next: Vec<Token> = Vec::with_capacity(prompts.len());

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use idiolect_kernels::Precision;
+use idiolect_kernels::{Precision, Team};
 use idiolect_llm::{
     AdapterSource, Cancel, DeviceWish, GenerateRequest, Generation, LlmError, Message, ModelInfo,
     Result, ScoreRequest, TextModel, Token,
@@ -126,6 +126,7 @@ pub struct LoadedModel {
     template: Option<Result<Template>>,
     adapters: Adapters,
     threads: rayon::ThreadPool,
+    team: Team,
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -147,6 +148,8 @@ impl LoadedModel {
             .num_threads(chosen.threads)
             .thread_name(|i| format!("model-{i}"))
             .build()
+            .map_err(|e| LlmError::Failed(format!("threads could not be started: {e}")))?;
+        let team = Team::new(chosen.threads)
             .map_err(|e| LlmError::Failed(format!("threads could not be started: {e}")))?;
         let info = ModelInfo {
             id: id.to_owned(),
@@ -175,6 +178,7 @@ impl LoadedModel {
             template,
             adapters: Adapters::default(),
             threads,
+            team,
         })
     }
 
@@ -193,10 +197,16 @@ impl LoadedModel {
         self.decoder.config()
     }
 
-    /// Runs `work` on the model's own threads: everything that calls the decoder directly should, since starting on another
-    /// thread pool costs a hand-over at every operation.
+    /// Runs `work`, a training step, on the model's own threads: everything that calls the decoder directly should, since
+    /// starting on another thread pool costs a hand-over at every operation.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.threads.install(work)
+    }
+
+    /// Runs `work`, which reads or writes texts, with the model's threads awake: operations of some microseconds are shared
+    /// among them, which [`LoadedModel::install`]'s threads are too slow to wake for.
+    pub fn with_team<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.team.install(work)
     }
 
     /// The adapter of a request, from memory where it was used before; `None` at scale 0.
@@ -280,7 +290,7 @@ impl TextModel for LoadedModel {
     }
 
     fn score(&self, requests: &[ScoreRequest], cancel: &Cancel) -> Result<Vec<Vec<Vec<f32>>>> {
-        self.install(|| self.score_at(requests, SCORE_PRECISION, cancel))
+        self.with_team(|| self.score_at(requests, SCORE_PRECISION, cancel))
     }
 
     fn generate(

@@ -5,7 +5,7 @@
 //! named tolerance between them. This is the only crate with `unsafe` code. What does not live here: tensors, models,
 //! files other than their mapping, devices other than the processor.
 //!
-//! Work is spread over the current rayon thread pool; results do not depend on the number of threads.
+//! Work is spread over the thread's [`Team`] where one is installed, else over the current rayon pool; results do not depend on the number of threads.
 
 mod error;
 mod level;
@@ -16,6 +16,7 @@ mod ops;
 mod primitives;
 mod quant;
 mod slices;
+mod team;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -33,3 +34,4 @@ pub use ops::norm::{rms_norm, rms_norm_backward};
 pub use ops::rope::{RopeStyle, RopeTable, rope, rope_backward};
 pub use ops::swiglu::{swiglu, swiglu_backward};
 pub use quant::QuantType;
+pub use team::Team;

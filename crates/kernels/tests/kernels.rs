@@ -1,6 +1,6 @@
 //! Products of every type at every level this processor has, against hand-made blocks and plain f64 sums.
 
-use idiolect_kernels::{KernelError, Level, MappedFile, Precision, QMatrix, QuantType};
+use idiolect_kernels::{KernelError, Level, MappedFile, Precision, QMatrix, QuantType, Team};
 
 /// Relative to the sum of magnitudes of the terms: f32 rounding of a sum of a few thousand terms.
 const F32_TOLERANCE: f64 = 2e-6;
@@ -268,35 +268,42 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let (rows, cols, m) = (300, 576, 40);
     let w = matrix(QuantType::Q4_1, rows, cols);
     let (x, dy) = (values(m * cols, 3), values(m * rows, 4));
+    let products = |level: Level| {
+        let (mut a, mut b, mut d, mut c) = (
+            vec![0.0; m * rows],
+            vec![0.0; m * rows],
+            vec![0.0; m * rows],
+            vec![0.0; m * cols],
+        );
+        w.forward(&x, m, &mut a, Precision::F32, level);
+        w.forward(&x, m, &mut b, Precision::Int8, level);
+        w.forward(&x, m, &mut d, Precision::Bf16, level);
+        w.backward_input(&dy, m, &mut c, level);
+        [a, b, d, c]
+            .concat()
+            .iter()
+            .map(|v| v.to_bits())
+            .collect::<Vec<_>>()
+    };
     for level in Level::available() {
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build()
                 .unwrap();
-            pool.install(|| {
-                let (mut a, mut b, mut d, mut c) = (
-                    vec![0.0; m * rows],
-                    vec![0.0; m * rows],
-                    vec![0.0; m * rows],
-                    vec![0.0; m * cols],
-                );
-                w.forward(&x, m, &mut a, Precision::F32, level);
-                w.forward(&x, m, &mut b, Precision::Int8, level);
-                w.forward(&x, m, &mut d, Precision::Bf16, level);
-                w.backward_input(&dy, m, &mut c, level);
-                [a, b, d, c]
-                    .concat()
-                    .iter()
-                    .map(|v| v.to_bits())
-                    .collect::<Vec<_>>()
-            })
+            pool.install(|| products(level))
         };
         let one = run(1);
         for threads in [2, 3, 5] {
             assert!(
                 run(threads) == one,
                 "{}: {threads} threads give other bits than one",
+                level.name()
+            );
+            let team = Team::new(threads).unwrap();
+            assert!(
+                team.install(|| products(level)) == one,
+                "{}: a team of {threads} gives other bits than one thread",
                 level.name()
             );
         }

@@ -63,7 +63,7 @@ fn score(model: &LoadedModel, tokens: &[Token], precision: Precision) -> Vec<f32
         adapter: None,
     };
     model
-        .install(|| model.score_at(&[request], precision, &Cancel::new()))
+        .with_team(|| model.score_at(&[request], precision, &Cancel::new()))
         .expect("it scores")
         .remove(0)
         .remove(0)

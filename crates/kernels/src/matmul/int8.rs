@@ -1,9 +1,8 @@
 //! Activations rounded to signed bytes, and how the product over them is spread over threads.
 
-use rayon::prelude::*;
-
 use crate::primitives::Primitives;
 use crate::slices::{SharedOutput, with_scratch};
+use crate::team;
 use crate::{QMatrix, QuantType};
 
 /// Values that share one activation scale.
@@ -76,7 +75,7 @@ pub(crate) fn forward(with: &Primitives, w: &QMatrix, x: &Activations, m: usize,
         return;
     }
     let row_bytes = w.row_bytes().max(1);
-    let shared_out = rows.div_ceil(rayon::current_num_threads() * 4);
+    let shared_out = rows.div_ceil(team::threads() * 4);
     let chunk = shared_out
         .clamp(
             MIN_TASK_BYTES.div_ceil(row_bytes),
@@ -84,7 +83,7 @@ pub(crate) fn forward(with: &Primitives, w: &QMatrix, x: &Activations, m: usize,
         )
         .min(rows);
     let output = SharedOutput::new(y, rows);
-    (0..rows.div_ceil(chunk)).into_par_iter().for_each(|task| {
+    team::for_each(rows.div_ceil(chunk), |task| {
         let start = task * chunk;
         let count = chunk.min(rows - start);
         let blocks = &w.bytes()[start * w.row_bytes()..][..count * w.row_bytes()];

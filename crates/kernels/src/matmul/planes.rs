@@ -6,12 +6,11 @@
 
 use std::cell::Cell;
 
-use rayon::prelude::*;
-
 use crate::QMatrix;
 use crate::matmul::tiled::part_of_row;
 use crate::primitives::{MatrixUnit, Primitives};
 use crate::slices::{SharedOutput, Strided, with_scratch};
+use crate::team;
 
 /// Rows of a tile of A, columns of a tile of B.
 pub(crate) const SIDE: usize = 16;
@@ -155,23 +154,32 @@ unsafe fn multiply(
     }
 }
 
+/// Where tiles begin that several threads write, each its own.
+struct SharedTiles(*mut Tile);
+
+// SAFETY: using the pointer is `unsafe` where it is done.
+unsafe impl Sync for SharedTiles {}
+
+impl SharedTiles {
+    fn at(&self, tile: usize) -> *mut Tile {
+        self.0.wrapping_add(tile)
+    }
+}
+
 /// Cuts `m` rows of `cols` numbers, the activations, in parallel.
 fn cut_rows(unit: &MatrixUnit, x: Strided<'_>, m: usize, cols: usize, planes: usize) -> Vec<Tile> {
     let (blocks, depth) = (m.div_ceil(SIDE), cols.div_ceil(DEPTH));
     let mut tiles = vec![EMPTY; planes * blocks * depth];
-    let (first, second) = tiles.split_at_mut(blocks * depth);
-    let cut = |block: usize, to: &mut [Tile], rest: &mut [Tile]| {
+    let runs = SharedTiles(tiles.as_mut_ptr());
+    team::for_each(blocks, |block| {
         let rows = SIDE.min(m - block * SIDE);
-        (unit.pack_rows)(x.from(block * SIDE * x.stride), rows, cols, to, rest);
-    };
-    let first = first.par_chunks_mut(depth).enumerate();
-    if planes == 1 {
-        first.for_each(|(block, to)| cut(block, to, &mut []));
-    } else {
-        first
-            .zip(second.par_chunks_mut(depth))
-            .for_each(|((block, to), rest)| cut(block, to, rest));
-    }
+        // SAFETY: each run of `depth` tiles, of either plane, belongs to one block, and there are `planes * blocks` of them.
+        let run = |plane: usize| unsafe {
+            std::slice::from_raw_parts_mut(runs.at((plane * blocks + block) * depth), depth)
+        };
+        let rest = if planes > 1 { run(1) } else { &mut [] };
+        (unit.pack_rows)(x.from(block * SIDE * x.stride), rows, cols, run(0), rest);
+    });
     tiles
 }
 
@@ -198,11 +206,11 @@ pub(crate) fn forward(
     let a_tiles = cut_rows(unit, Strided::new(x, cols), m, cols, planes);
     let a = Cut::new(&a_tiles, planes, depth);
     let fits = PANEL_BYTES / (planes * depth * size_of::<Tile>());
-    let shared_out = rows.div_ceil(rayon::current_num_threads() * 4 * SIDE);
+    let shared_out = rows.div_ceil(team::threads() * 4 * SIDE);
     // Whole pairs of blocks, at least one.
     let panel = shared_out.min(fits).next_multiple_of(2).max(2) * SIDE;
     let output = SharedOutput::new(y, rows);
-    (0..rows.div_ceil(panel)).into_par_iter().for_each(|task| {
+    team::for_each(rows.div_ceil(panel), |task| {
         let first = task * panel;
         let count = panel.min(rows - first);
         let blocks = count.div_ceil(SIDE);
@@ -269,7 +277,7 @@ pub(crate) fn backward_input(
         dx.fill(0.0);
         return;
     }
-    let threads = rayon::current_num_threads();
+    let threads = team::threads();
     let whole = w.quant_type().block_size().max(2 * SIDE);
     let wide = cols
         .div_ceil(threads)
@@ -331,9 +339,7 @@ pub(crate) fn backward_input(
                 });
             }
         };
-        (0..across * m.div_ceil(tall))
-            .into_par_iter()
-            .for_each(task);
+        team::for_each(across * m.div_ceil(tall), task);
     }
 }
 

@@ -1,11 +1,10 @@
 //! How an f32 product is cut up: panels of dequantized weights that stay in the cache, tiles that stay in registers,
 //! tasks that share no output. The tile itself belongs to the instruction level.
 
-use rayon::prelude::*;
-
 use crate::QMatrix;
 use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer};
 use crate::slices::{SharedOutput, Strided, with_scratch};
+use crate::team;
 
 /// Bytes of dequantized weights that a task works on at a time: well within a second-level cache.
 const PANEL_BYTES: usize = 192 * 1024;
@@ -28,23 +27,20 @@ pub(crate) fn forward(with: &Primitives, w: &QMatrix, x: &[f32], m: usize, y: &m
     // x as [m / 16, cols, 16]: a tile's columns are rows of x, and all panels share the packing.
     let mut packed = vec![0.0_f32; m.div_ceil(TILE_COLS) * cols * TILE_COLS];
     if cols > 0 {
-        packed
-            .par_chunks_mut(cols * TILE_COLS)
-            .enumerate()
-            .for_each(|(block, to)| {
-                let first = block * TILE_COLS;
-                let from = Strided::new(&x[first * cols..], cols);
-                (with.transpose)((m - first).min(TILE_COLS), cols, from, to);
-            });
+        team::for_each_piece(&mut packed, cols * TILE_COLS, |start, to| {
+            let first = start / cols;
+            let from = Strided::new(&x[first * cols..], cols);
+            (with.transpose)((m - first).min(TILE_COLS), cols, from, to);
+        });
     }
     let stride = cols + STRIDE_PADDING;
     let fits = PANEL_BYTES / (4 * stride) / TILE_ROWS * TILE_ROWS;
     let shared_out = rows
-        .div_ceil(rayon::current_num_threads() * 4)
+        .div_ceil(team::threads() * 4)
         .next_multiple_of(TILE_ROWS);
     let panel = shared_out.clamp(TILE_ROWS, fits.max(TILE_ROWS));
     let output = SharedOutput::new(y, rows);
-    (0..rows.div_ceil(panel)).into_par_iter().for_each(|task| {
+    team::for_each(rows.div_ceil(panel), |task| {
         let first = task * panel;
         let count = panel.min(rows - first);
         let mut tiles = vec![TileBuffer::default(); count.div_ceil(TILE_ROWS)];
@@ -86,7 +82,7 @@ pub(crate) fn backward_input(with: &Primitives, w: &QMatrix, dy: &[f32], m: usiz
     if m == 0 || rows == 0 || cols == 0 {
         return;
     }
-    let threads = rayon::current_num_threads();
+    let threads = team::threads();
     let whole = w.quant_type().block_size().max(TILE_COLS);
     let wide = cols
         .div_ceil(threads)
@@ -99,61 +95,59 @@ pub(crate) fn backward_input(with: &Primitives, w: &QMatrix, dy: &[f32], m: usiz
         .max(1);
     let tall = m.div_ceil(down).next_multiple_of(TILE_ROWS);
     let output = SharedOutput::new(dx, cols);
-    (0..across * m.div_ceil(tall))
-        .into_par_iter()
-        .for_each(|task| {
-            let (left, top) = (task % across * wide, task / across * tall);
-            let (width, height) = (wide.min(cols - left), tall.min(m - top));
-            let stride = width.next_multiple_of(TILE_COLS) + STRIDE_PADDING;
-            let slope_stride = BACKWARD_DEPTH + STRIDE_PADDING;
-            with_scratch(BACKWARD_DEPTH * stride + height * slope_stride, |scratch| {
-                let (weights, slopes) = scratch.split_at_mut(BACKWARD_DEPTH * stride);
-                // The columns between `width` and the next whole tile are computed and dropped: any finite value will do.
-                weights.fill(0.0);
-                for first in (0..rows).step_by(BACKWARD_DEPTH) {
-                    let count = BACKWARD_DEPTH.min(rows - first);
-                    for (i, to) in weights.chunks_exact_mut(stride).take(count).enumerate() {
-                        (with.dequantize)(
-                            w.quant_type(),
-                            part_of_row(w, first + i, left, width),
-                            &mut to[..width],
-                        );
-                    }
-                    // Rows of dy lie too far apart to be read in place again and again.
-                    for (i, to) in slopes.chunks_exact_mut(slope_stride).enumerate() {
-                        to[..count].copy_from_slice(&dy[(top + i) * rows + first..][..count]);
-                    }
-                    let (weights, slopes) = (
-                        Strided::new(weights, stride),
-                        Strided::new(slopes, slope_stride),
+    team::for_each(across * m.div_ceil(tall), |task| {
+        let (left, top) = (task % across * wide, task / across * tall);
+        let (width, height) = (wide.min(cols - left), tall.min(m - top));
+        let stride = width.next_multiple_of(TILE_COLS) + STRIDE_PADDING;
+        let slope_stride = BACKWARD_DEPTH + STRIDE_PADDING;
+        with_scratch(BACKWARD_DEPTH * stride + height * slope_stride, |scratch| {
+            let (weights, slopes) = scratch.split_at_mut(BACKWARD_DEPTH * stride);
+            // The columns between `width` and the next whole tile are computed and dropped: any finite value will do.
+            weights.fill(0.0);
+            for first in (0..rows).step_by(BACKWARD_DEPTH) {
+                let count = BACKWARD_DEPTH.min(rows - first);
+                for (i, to) in weights.chunks_exact_mut(stride).take(count).enumerate() {
+                    (with.dequantize)(
+                        w.quant_type(),
+                        part_of_row(w, first + i, left, width),
+                        &mut to[..width],
                     );
-                    for col in (0..width).step_by(TILE_COLS) {
-                        let kept = TILE_COLS.min(width - col);
-                        for row in (0..height).step_by(TILE_ROWS) {
-                            let high = TILE_ROWS.min(height - row);
-                            let mut tile = TileBuffer::default();
-                            let dx = |i: usize| {
-                                // SAFETY: this task alone writes rows `top..` and columns `left..` of its rectangle.
-                                unsafe { output.part(top + row + i, left + col, kept) }
-                            };
-                            for (i, sums) in tile.iter_mut().take(high).enumerate() {
-                                sums[..kept].copy_from_slice(dx(i));
-                            }
-                            (with.tile)(
-                                high,
-                                count,
-                                slopes.from(row * slope_stride),
-                                weights.from(col),
-                                &mut tile,
-                            );
-                            for (i, sums) in tile.iter().take(high).enumerate() {
-                                dx(i).copy_from_slice(&sums[..kept]);
-                            }
+                }
+                // Rows of dy lie too far apart to be read in place again and again.
+                for (i, to) in slopes.chunks_exact_mut(slope_stride).enumerate() {
+                    to[..count].copy_from_slice(&dy[(top + i) * rows + first..][..count]);
+                }
+                let (weights, slopes) = (
+                    Strided::new(weights, stride),
+                    Strided::new(slopes, slope_stride),
+                );
+                for col in (0..width).step_by(TILE_COLS) {
+                    let kept = TILE_COLS.min(width - col);
+                    for row in (0..height).step_by(TILE_ROWS) {
+                        let high = TILE_ROWS.min(height - row);
+                        let mut tile = TileBuffer::default();
+                        let dx = |i: usize| {
+                            // SAFETY: this task alone writes rows `top..` and columns `left..` of its rectangle.
+                            unsafe { output.part(top + row + i, left + col, kept) }
+                        };
+                        for (i, sums) in tile.iter_mut().take(high).enumerate() {
+                            sums[..kept].copy_from_slice(dx(i));
+                        }
+                        (with.tile)(
+                            high,
+                            count,
+                            slopes.from(row * slope_stride),
+                            weights.from(col),
+                            &mut tile,
+                        );
+                        for (i, sums) in tile.iter().take(high).enumerate() {
+                            dx(i).copy_from_slice(&sums[..kept]);
                         }
                     }
                 }
-            });
+            }
         });
+    });
 }
 
 /// The blocks of `width` values of a row, from value `left` on; both are whole blocks.

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::Level;
+use crate::team;
 
 /// Replaces each row by its log-softmax.
 ///
@@ -35,16 +36,13 @@ pub fn log_softmax_gather(
     }
     assert!(ids.len().is_multiple_of(m), "ids is [m, n]");
     let n = ids.len() / m;
-    logits
-        .par_chunks_exact(vocab)
-        .zip(ids.par_chunks_exact(n))
-        .zip(out.par_chunks_exact_mut(n))
-        .for_each(|((row, ids), out)| {
-            let lse = log_sum_exp(row, level);
-            for (out, &id) in out.iter_mut().zip(ids) {
-                *out = row[id as usize] - lse;
-            }
-        });
+    team::for_each_piece(out, n, |start, out| {
+        let row = &logits[start / n * vocab..][..vocab];
+        let lse = log_sum_exp(row, level);
+        for (out, &id) in out.iter_mut().zip(&ids[start..]) {
+            *out = row[id as usize] - lse;
+        }
+    });
 }
 
 /// Negative log-likelihood of `targets[i]` under row i, one value a row, unweighted.

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::rows_a_task;
 use crate::Level;
 use crate::primitives::RmsNormBackward;
+use crate::team;
 
 /// `y = x / sqrt(mean(x²) + eps) * weight` for each row of `x[m, h]`, h = `weight.len()`.
 ///
@@ -18,13 +19,11 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32], level: Level
         .primitives()
         .map_or(forward_row as fn(&_, &_, _, &mut _), |with| with.rms_norm);
     let chunk = rows_a_task(h) * h;
-    y.par_chunks_mut(chunk)
-        .zip(x.par_chunks(chunk))
-        .for_each(|(y, x)| {
-            for (y, x) in y.chunks_exact_mut(h).zip(x.chunks_exact(h)) {
-                row(x, weight, eps, y);
-            }
-        });
+    team::for_each_piece(y, chunk, |start, y| {
+        for (y, x) in y.chunks_exact_mut(h).zip(x[start..].chunks_exact(h)) {
+            row(x, weight, eps, y);
+        }
+    });
 }
 
 /// Gradient of [`rms_norm`] with respect to `x`, from `dy[m, h]`: with r = 1 / sqrt(mean(x²) + eps),

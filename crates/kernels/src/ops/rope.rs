@@ -1,8 +1,7 @@
 //! Rotary position embedding (Su et al. 2021, "RoFormer").
 
-use rayon::prelude::*;
-
 use super::rows_a_task;
+use crate::team;
 
 /// Which two components of a head are rotated together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,29 +91,28 @@ fn rotate(
         return;
     }
     let rows = rows_a_task(width);
-    x.par_chunks_mut(rows * width)
-        .zip(table.angles.par_chunks(rows * pairs))
-        .for_each(|(x, angles)| {
-            for (row, angles) in x.chunks_exact_mut(width).zip(angles.chunks_exact(pairs)) {
-                for head in row.chunks_exact_mut(head_dim) {
-                    match style {
-                        RopeStyle::Interleaved => {
-                            for (pair, &(cos, sin)) in head.chunks_exact_mut(2).zip(angles) {
-                                let (a, b, sin) = (pair[0], pair[1], sin * sign);
-                                pair[0] = a * cos - b * sin;
-                                pair[1] = a * sin + b * cos;
-                            }
+    team::for_each_piece(x, rows * width, |start, x| {
+        let angles = &table.angles[start / width * pairs..];
+        for (row, angles) in x.chunks_exact_mut(width).zip(angles.chunks_exact(pairs)) {
+            for head in row.chunks_exact_mut(head_dim) {
+                match style {
+                    RopeStyle::Interleaved => {
+                        for (pair, &(cos, sin)) in head.chunks_exact_mut(2).zip(angles) {
+                            let (a, b, sin) = (pair[0], pair[1], sin * sign);
+                            pair[0] = a * cos - b * sin;
+                            pair[1] = a * sin + b * cos;
                         }
-                        RopeStyle::HalfSplit => {
-                            let (low, high) = head[..2 * pairs].split_at_mut(pairs);
-                            for ((low, high), &(cos, sin)) in low.iter_mut().zip(high).zip(angles) {
-                                let (a, b, sin) = (*low, *high, sin * sign);
-                                *low = a * cos - b * sin;
-                                *high = a * sin + b * cos;
-                            }
+                    }
+                    RopeStyle::HalfSplit => {
+                        let (low, high) = head[..2 * pairs].split_at_mut(pairs);
+                        for ((low, high), &(cos, sin)) in low.iter_mut().zip(high).zip(angles) {
+                            let (a, b, sin) = (*low, *high, sin * sign);
+                            *low = a * cos - b * sin;
+                            *high = a * sin + b * cos;
                         }
                     }
                 }
             }
-        });
+        }
+    });
 }

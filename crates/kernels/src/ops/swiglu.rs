@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::VALUES_A_TASK;
 use crate::Level;
 use crate::primitives::SwigluBackward;
+use crate::team;
 
 /// `y = silu(gate) * up` with `silu(g) = g / (1 + exp(-g))`, value by value.
 ///
@@ -17,11 +18,10 @@ pub fn swiglu(gate: &[f32], up: &[f32], y: &mut [f32], level: Level) {
         .primitives()
         .map_or(forward as fn(&_, &_, &mut _), |with| with.swiglu);
     let n = VALUES_A_TASK;
-    y.par_chunks_mut(n)
-        .zip(gate.par_chunks(n).zip(up.par_chunks(n)))
-        .for_each(|(y, (gate, up))| {
-            part(gate, up, y);
-        });
+    team::for_each_piece(y, n, |start, y| {
+        let here = start..start + y.len();
+        part(&gate[here.clone()], &up[here], y);
+    });
 }
 
 /// Gradients of [`swiglu`]: with s = sigmoid(gate), `dup = dy * gate * s` and `dgate = dy * up * s * (1 + gate * (1 - s))`.

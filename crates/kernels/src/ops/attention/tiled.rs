@@ -3,11 +3,10 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{AttentionShape, AttentionTrace};
 use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer};
 use crate::slices::{SharedOutput, Strided, with_scratch};
+use crate::team;
 
 /// Keys of a block. Blocks start at multiples of it, so that a query's sums do not depend on the queries beside it.
 const KEYS: usize = 64;
@@ -38,25 +37,22 @@ pub(super) fn over_cache(
     let blocks = visible.len().div_ceil(block_rows);
     let tasks = blocks * shape.kv_heads;
     let work = visible.iter().sum::<usize>() * shape.heads * d;
-    let least = if work < MIN_PARALLEL_WORK {
-        tasks.max(1)
-    } else {
-        1
+    let attend_task = |task: usize| {
+        let (head, first) = (task % shape.kv_heads, task / shape.kv_heads * block_rows);
+        let rows = first..visible.len().min(first + block_rows);
+        let of_head = head * capacity * d..(head + 1) * capacity * d;
+        let (k, v) = (
+            Strided::new(&k[of_head.clone()], d),
+            Strided::new(&v[of_head], d),
+        );
+        let seen: Vec<_> = rows.clone().map(|row| shape.seen(visible[row])).collect();
+        attend(with, shape, head, q, rows, &seen, k, v, &output);
     };
-    (0..tasks)
-        .into_par_iter()
-        .with_min_len(least)
-        .for_each(|task| {
-            let (head, first) = (task % shape.kv_heads, task / shape.kv_heads * block_rows);
-            let rows = first..visible.len().min(first + block_rows);
-            let of_head = head * capacity * d..(head + 1) * capacity * d;
-            let (k, v) = (
-                Strided::new(&k[of_head.clone()], d),
-                Strided::new(&v[of_head], d),
-            );
-            let seen: Vec<_> = rows.clone().map(|row| shape.seen(visible[row])).collect();
-            attend(with, shape, head, q, rows, &seen, k, v, &output);
-        });
+    if work < MIN_PARALLEL_WORK {
+        (0..tasks).for_each(attend_task);
+    } else {
+        team::for_each(tasks, attend_task);
+    }
 }
 
 pub(super) fn train(
@@ -81,7 +77,8 @@ pub(super) fn train(
             starts.map(move |first| (sequence.clone(), head, first))
         })
         .collect();
-    tasks.into_par_iter().for_each(|(sequence, head, first)| {
+    team::for_each(tasks.len(), |task| {
+        let (sequence, head, first) = tasks[task].clone();
         let rows = first..sequence.end.min(first + block_rows);
         let of_head = sequence.start * kv_width + head * d..;
         let (k, v) = (
@@ -290,7 +287,8 @@ pub(super) fn backward(
     let tasks: Vec<_> = sequences(lengths)
         .flat_map(|s| (0..shape.kv_heads).map(move |head| (s.clone(), head)))
         .collect();
-    tasks.into_par_iter().for_each(|(sequence, head)| {
+    team::for_each(tasks.len(), |task| {
+        let (sequence, head) = tasks[task].clone();
         let block_rows = (QUERIES / shape.group()).max(1);
         for first in sequence.clone().step_by(block_rows) {
             let rows = first..sequence.end.min(first + block_rows);
