@@ -14,7 +14,7 @@ const LONG: [&str; 10] = [
     "align",
     "sft",
     "--epochs",
-    "200",
+    "100",
     "--rank",
     "2",
     "--targets",

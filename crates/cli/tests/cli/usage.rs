@@ -96,3 +96,34 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
         "it was not touched"
     );
 }
+
+/// Everything a front can do is a request, so the command line must make each of them.
+#[test]
+fn every_request_is_made_by_some_command() {
+    let read = |path: &str| {
+        let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).unwrap()
+    };
+    let api = read("../studio/src/api/mod.rs");
+    let (_, after) = api.split_once("pub enum Request {").unwrap();
+    let (requests, _) = after.split_once("\n}").unwrap();
+    let made: String = ["profiles", "tools", "training", "writing"]
+        .map(|name| read(&format!("src/commands/{name}.rs")))
+        .concat();
+    let variants = requests
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
+        .map(|line| line.split([' ', ',', '(']).next().unwrap());
+    let mut seen = 0;
+    for name in variants {
+        seen += 1;
+        // A command's own job is stopped, kept and paused with Ctrl+C and Ctrl+Z.
+        let by_keys = name.starts_with("Job");
+        let named = made
+            .match_indices(&format!("Request::{name}"))
+            .any(|(at, found)| !made[at + found.len()..].starts_with(char::is_alphanumeric));
+        assert!(by_keys || named, "no command makes the request {name}");
+    }
+    assert!(seen > 40, "only {seen} requests were found");
+}
