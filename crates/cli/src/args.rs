@@ -41,8 +41,15 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// What is open, which model, which device.
-    Status,
+    /// What is open, which model, which device, what was cut short.
+    Status {
+        /// What was cut short is read: do not say it again.
+        #[arg(long)]
+        seen: bool,
+    },
+    /// What holds for the window and every command.
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Language models on this machine.
     #[command(subcommand)]
     Models(Models),
@@ -110,6 +117,15 @@ pub enum Command {
         #[arg(long, default_value_t = 0)]
         port: u16,
     },
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "each variant's help says it")]
+pub enum SettingsCommand {
+    /// All of them.
+    Show,
+    /// Change one: theme, reduce-motion, device, threads, model. An empty value is the default.
+    Set { name: String, value: String },
 }
 
 #[derive(Debug, Subcommand)]
@@ -186,13 +202,15 @@ pub enum ExportFormat {
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs, reason = "each variant's help says it")]
 pub enum Samples {
+    /// Look at a file and add nothing: its kind, and whose words are in it.
+    Scan { file: PathBuf },
     /// Add a text or import a file: .txt .md .html .docx .eml .mbox, chat exports. "-": standard input.
     Add {
         /// Files; "-" is standard input.
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// For mail and chats: your own addresses or names (say it more than once).
-        #[arg(long)]
+        /// For mail and chats: your own addresses or names, as `sample scan` lists them (say it more than once).
+        #[arg(long, value_name = "WHO")]
         mine: Vec<String>,
         /// A title for pasted text.
         #[arg(long)]
@@ -245,6 +263,8 @@ pub enum Hypotheses {
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs, reason = "each variant's help says it")]
 pub enum Summary {
+    /// As it is now.
+    Show,
     /// Write it from the dimensions.
     Generate,
     /// Set it to your own words ("-": standard input).
@@ -291,6 +311,9 @@ pub struct DraftArgs {
     /// Its strength: 0 off, 1 as trained, up to 2.
     #[arg(long, default_value_t = 1.0, requires = "adapter")]
     pub adapter_scale: f64,
+    /// Only show the exact prompt, and write nothing.
+    #[arg(long)]
+    pub prompt_only: bool,
 }
 
 #[derive(Debug, Args)]
@@ -301,9 +324,6 @@ pub struct WriteArgs {
     /// base, dimensions, hypotheses, excerpts, or several joined by +.
     #[arg(long, value_parser = parse_method, default_value = "base")]
     pub method: Method,
-    /// Only show the exact prompt.
-    #[arg(long)]
-    pub prompt_only: bool,
 }
 
 #[derive(Debug, Args)]
@@ -321,10 +341,14 @@ pub struct CompareArgs {
 pub enum Drafts {
     /// Newest first.
     List,
-    /// Difference between two, word by word.
+    /// One whole, with its figures.
+    Show { id: String },
+    /// Difference between two, word by word: [-only left-] {+only right+}.
     Diff { left: String, right: String },
     /// Keep one.
     Keep { id: String },
+    /// Keep it no longer (nothing is deleted).
+    Unkeep { id: String },
     /// Delete one.
     Delete { id: String },
 }
@@ -364,6 +388,7 @@ pub enum Align {
     /// What would be learned from, and whether this machine can do it.
     Preflight(SftArgs),
     /// Train on your samples.
+    #[command(after_help = WHILE_TRAINING)]
     Sft(SftArgs),
     /// Trainings so far.
     Runs,
@@ -393,6 +418,15 @@ pub struct SftArgs {
     /// Longest row, in tokens.
     #[arg(long)]
     pub max_length: Option<u32>,
+    /// Words a passage: texts are cut into passages of about this length.
+    #[arg(long)]
+    pub chunk_words: Option<u32>,
+    /// Share of the passages held out to measure on, 0 to 0.5.
+    #[arg(long, value_name = "SHARE")]
+    pub held_out: Option<f64>,
+    /// Run to the end even when the held-out loss rises; the best is kept either way.
+    #[arg(long)]
+    pub no_early_stop: bool,
     /// Seed of everything random.
     #[arg(long)]
     pub seed: Option<u64>,
@@ -519,6 +553,9 @@ pub struct EvalArgs {
     pub fresh: bool,
 }
 
+const WHILE_TRAINING: &str = "While it runs: Ctrl+C stops and keeps the best so far; a second Ctrl+C stops and keeps nothing.
+Ctrl+Z pauses, `fg` goes on (in the window: Pause and Resume).";
+
 fn parse_intent(text: &str) -> Result<Intent, String> {
     match text {
         "as-me" => Ok(Intent::AsMe),
@@ -529,4 +566,58 @@ fn parse_intent(text: &str) -> Result<Intent, String> {
 
 fn parse_method(text: &str) -> Result<Method, String> {
     text.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../docs/cli.md");
+
+    #[test]
+    fn the_page_names_every_command_and_every_option() {
+        let row = |name: &str| {
+            let found = PAGE.lines().find(|line| {
+                line.strip_prefix("| `")
+                    .and_then(|rest| rest.strip_prefix(name))
+                    .is_some_and(|rest| rest.starts_with([' ', '`']))
+            });
+            found.unwrap_or_else(|| panic!("docs/cli.md has no row for `{name}`"))
+        };
+        for command in Cli::command().get_subcommands() {
+            // Tests' own, and left out of releases.
+            if command.get_name() == "serve" {
+                continue;
+            }
+            let row = row(command.get_name());
+            let words: Vec<&str> = row.split([' ', '`']).collect();
+            for sub in command.get_subcommands() {
+                let name = sub.get_name();
+                assert!(words.contains(&name), "`{name}` is missing in: {row}");
+                options_are_named(sub);
+            }
+            options_are_named(command);
+        }
+        options_are_named(&Cli::command());
+    }
+
+    fn options_are_named(command: &clap::Command) {
+        for option in command.get_arguments().filter_map(|a| a.get_long()) {
+            let named = PAGE
+                .split(|c: char| c.is_whitespace() || "`[](),;|\\".contains(c))
+                .any(|word| word == format!("--{option}"));
+            assert!(
+                named,
+                "docs/cli.md does not name --{option} of `{}`",
+                command.get_name()
+            );
+        }
+    }
+
+    #[test]
+    fn every_argument_is_declared_once() {
+        Cli::command().debug_assert();
+    }
 }

@@ -1,17 +1,13 @@
 //! What a long command says while it runs: one line on a terminal, plain lines of stages otherwise.
 
-use std::{
-    io::{IsTerminal, Write},
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::io::{IsTerminal, Write};
 
 use idiolect_studio::api::Event;
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Notes a Ctrl+C; true if it was not the first.
-pub fn interrupted() -> bool {
-    INTERRUPTED.swap(true, Ordering::Relaxed)
+/// A line on standard error, in place of the progress.
+pub fn note(line: &str) {
+    clear();
+    eprintln!("{line}");
 }
 
 /// Wipes the progress line.
@@ -19,6 +15,35 @@ pub fn clear() {
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[2K");
         let _ = std::io::stderr().flush();
+    }
+}
+
+/// A draft on a terminal while it is written: its text where the answer will go, no progress in between.
+pub struct Stream<W> {
+    out: W,
+    /// Whether any of it was shown: then the answer need not say the text again.
+    pub begun: bool,
+}
+
+impl<W: Write> Stream<W> {
+    pub fn to(out: W) -> Self {
+        Self { out, begun: false }
+    }
+
+    pub fn show(&mut self, event: &Event) {
+        match event {
+            Event::ColumnText { text, .. } => {
+                if !self.begun {
+                    clear();
+                }
+                self.begun = true;
+                // A reader that went away is no error.
+                let _ = self.out.write_all(text.as_bytes());
+                let _ = self.out.flush();
+            }
+            Event::Progress { .. } if self.begun => {}
+            other => show(other),
+        }
     }
 }
 
@@ -70,10 +95,8 @@ pub fn show(event: &Event) {
                 eprintln!("{line}");
             }
         }
-        Event::Stage { name, text } => {
-            clear();
-            eprintln!("[{name}] {text}");
-        }
+        Event::ColumnNote { text, .. } => note(&format!("note: {text}")),
+        Event::Stage { name, text } => note(&format!("[{name}] {text}")),
         _ => {}
     }
 }
@@ -99,6 +122,26 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_streamed_draft_is_its_text_and_nothing_else() {
+        let mut stream = Stream::to(Vec::new());
+        let piece = |text: &str| Event::ColumnText {
+            column: 0,
+            text: text.to_owned(),
+        };
+        stream.show(&piece("The lamp "));
+        stream.show(&Event::Progress {
+            done: 1,
+            total: 2,
+            unit: "tokens".to_owned(),
+            message: "Writing".to_owned(),
+            seconds_left: None,
+        });
+        stream.show(&piece("broke."));
+        assert!(stream.begun);
+        assert_eq!(stream.out, b"The lamp broke.");
+    }
 
     #[test]
     fn durations_are_read_easily() {

@@ -48,7 +48,7 @@ pub enum LlmError {
     #[error("the model is not supported: {0}")]
     Unsupported(String),
     /// An adapter does not fit the model.
-    #[error("the adapter does not fit this model: {0}")]
+    #[error("the trained voice cannot be used with this model: {0}")]
     Adapter(String),
     /// Not enough memory.
     #[error("not enough memory: {0}")]

@@ -381,6 +381,9 @@ fn train(
         }
         if control.cancel.is_cancelled() {
             Control::Cancel
+        } else if control.keep_best() && update.point.step == 0 {
+            // Nothing was learned yet that could be kept.
+            Control::Cancel
         } else if control.keep_best() {
             Control::KeepBest
         } else {

@@ -44,6 +44,17 @@ pub(crate) fn score(
             "Give a text of at least two words.",
         ));
     }
+    let context = writer.model.info().context;
+    if tokens.len() > context {
+        return Err(UserError::new(
+            ErrorCode::ContextFull,
+            format!(
+                "The text is {} tokens long, and the model's context holds {context}.",
+                tokens.len()
+            ),
+            "Score a part of it, or use a model with a longer context; a score is of one unbroken context.",
+        ));
+    }
     let adapter = adapter
         .as_ref()
         .map(|a| adapter_source(ctx, &writer, a))

@@ -98,9 +98,10 @@ fn from_llm(error: LlmError) -> UserError {
             C::ModelUnsupported,
             "Use a model of the llama family for now (`idiolect models list` shows which run).",
         ),
+        // A voice of another model is refused before its files are read; what fails here is the files.
         LlmError::Adapter(_) => (
-            C::Usage,
-            "Use the adapter with the model it was trained on.",
+            C::Corrupt,
+            "Its files are damaged or gone: delete this trained voice and train it again.",
         ),
         LlmError::OutOfMemory(_) => (
             C::OutOfMemory,

@@ -51,10 +51,26 @@ impl JobControl {
         self.resumed.notify_all();
     }
 
+    fn stop_with_best(&self) {
+        self.keep_best.store(true, Ordering::Relaxed);
+        self.resumed.notify_all();
+    }
+
     fn stop(&self) {
         self.cancel.cancel();
         self.resumed.notify_all();
     }
+}
+
+/// What an interruption (Ctrl+C) did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupted {
+    /// A training stops and keeps its best so far.
+    Keeping,
+    /// Whatever runs stops.
+    Stopping,
+    /// Nothing runs, or everything was asked to stop before.
+    Nothing,
 }
 
 /// All running jobs of this process.
@@ -115,9 +131,7 @@ impl Jobs {
     }
 
     pub(crate) fn keep_best(&self, number: u64) -> Result<(), UserError> {
-        let job = self.find(number)?;
-        job.keep_best.store(true, Ordering::Relaxed);
-        job.resumed.notify_all();
+        self.find(number)?.stop_with_best();
         Ok(())
     }
 
@@ -142,6 +156,33 @@ impl Jobs {
     pub(crate) fn cancel_all(&self) {
         for job in lock(&self.running).values() {
             job.stop();
+        }
+    }
+
+    /// First asks trainings to stop and keep their best; then, or where there is none, everything to stop.
+    pub(crate) fn interrupt(&self) -> Interrupted {
+        let running = lock(&self.running);
+        let going: Vec<_> = running
+            .values()
+            .filter(|job| !job.cancel.is_cancelled())
+            .collect();
+        // Only a training can pause, and only a training has a best to keep.
+        let trainings: Vec<_> = going
+            .iter()
+            .filter(|job| job.can_pause && !job.keep_best())
+            .collect();
+        if !trainings.is_empty() {
+            for job in trainings {
+                job.stop_with_best();
+            }
+            Interrupted::Keeping
+        } else if !going.is_empty() {
+            for job in going {
+                job.stop();
+            }
+            Interrupted::Stopping
+        } else {
+            Interrupted::Nothing
         }
     }
 
@@ -177,6 +218,22 @@ mod tests {
         drop(running);
         assert!(jobs.list().is_empty(), "a dropped job must not be listed");
         assert_eq!(jobs.cancel(number).unwrap_err().code, ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn a_first_interruption_keeps_a_training_s_best_and_a_second_keeps_nothing() {
+        let jobs = Jobs::default();
+        assert_eq!(jobs.interrupt(), Interrupted::Nothing);
+        let training = jobs.start("Training", true);
+        assert_eq!(jobs.interrupt(), Interrupted::Keeping);
+        assert!(training.control.keep_best() && !training.control.cancel.is_cancelled());
+        assert_eq!(jobs.interrupt(), Interrupted::Stopping);
+        assert!(training.control.cancel.is_cancelled());
+        assert_eq!(jobs.interrupt(), Interrupted::Nothing);
+        drop(training);
+        let reading = jobs.start("Reading", false);
+        assert_eq!(jobs.interrupt(), Interrupted::Stopping);
+        assert!(reading.control.cancel.is_cancelled());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::{
 
 use idiolect_core::{
     ErrorCode, UserError,
+    draft::Draft,
     ids::{AdapterId, DraftId, HypothesisId, SampleId},
     vote::BlindPair,
 };
@@ -40,6 +41,7 @@ mod writing;
 
 use api::{Event, FileTicket, Request, Response};
 use errors::Told;
+pub use jobs::Interrupted;
 pub use models::{default_model_ids, default_models_dir};
 
 /// How a studio is opened.
@@ -196,18 +198,27 @@ impl Studio {
         self.inner.store.blind_pair(&id).told()
     }
 
+    /// The draft whose id begins like this.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`.
+    pub fn draft(&self, beginning: &str) -> Result<Draft, UserError> {
+        self.inner.store.draft(&self.draft_id(beginning)?).told()
+    }
+
     /// Asks every running job to stop (the window closes).
     pub fn stop_all(&self) {
         self.inner.jobs.cancel_all();
     }
 
-    /// The same for a signal handler, which must not keep the studio open.
-    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+    /// For a signal handler, which must not keep the studio open. The first call stops trainings and keeps
+    /// their best; where there is none, or again, it stops everything.
+    pub fn interrupter(&self) -> impl Fn() -> Interrupted + Send + Sync + 'static {
         let inner = Arc::downgrade(&self.inner);
         move || {
-            if let Some(inner) = inner.upgrade() {
-                inner.jobs.cancel_all();
-            }
+            inner
+                .upgrade()
+                .map_or(Interrupted::Nothing, |inner| inner.jobs.interrupt())
         }
     }
 }

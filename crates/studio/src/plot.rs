@@ -280,7 +280,7 @@ fn failed(error: impl std::fmt::Debug) -> UserError {
     UserError::new(
         ErrorCode::Internal,
         format!("The drawing failed: {error:?}."),
-        "Try the other format (--format svg or png).",
+        "Try the other format: SVG instead of PNG, or PNG instead of SVG.",
     )
 }
 

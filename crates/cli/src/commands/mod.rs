@@ -13,7 +13,7 @@ use idiolect_core::{
 };
 use idiolect_studio::{
     Studio,
-    api::{Request, Response},
+    api::{Event, Request, Response},
 };
 use serde::Serialize;
 
@@ -43,7 +43,8 @@ pub fn run(studio: &Studio, cli: Cli) -> Result<(), UserError> {
     };
     let s = &session;
     match cli.command {
-        Command::Status => tools::status(s),
+        Command::Status { seen } => tools::status(s, seen),
+        Command::Settings(command) => tools::settings(s, command),
         Command::Models(command) => tools::models(s, command),
         Command::Profile(command) => profiles::profile(s, command),
         Command::Sample(command) => profiles::sample(s, command),
@@ -72,11 +73,18 @@ pub fn run(studio: &Studio, cli: Cli) -> Result<(), UserError> {
 impl Session<'_> {
     /// Runs a request, showing how far it is.
     pub fn ask(&self, request: Request) -> Result<Response, UserError> {
-        let answer = self
-            .studio
-            .run(request, &mut |event| progress::show(&event));
+        let answer = self.watch(request, &mut |event| progress::show(&event));
         progress::clear();
         answer
+    }
+
+    /// Runs a request; `show` sees every event.
+    pub fn watch(
+        &self,
+        request: Request,
+        show: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Response, UserError> {
+        self.studio.run(request, show)
     }
 
     /// The profile that was named, or the only one there is.

@@ -1,6 +1,6 @@
 //! Profiles, samples and what is inferred from them.
 
-use idiolect_core::{ErrorCode, UserError};
+use idiolect_core::{ErrorCode, UserError, ids::ProfileId};
 use idiolect_studio::api::{Decision, Request, Response};
 use serde_json::json;
 
@@ -93,6 +93,14 @@ pub fn profile(s: &Session, command: Profiles) -> Result<(), UserError> {
 
 pub fn sample(s: &Session, command: Samples) -> Result<(), UserError> {
     match command {
+        Samples::Scan { file } => {
+            let file = s.studio.ticket(file);
+            let Response::ImportScan { scan } = s.ask(Request::ImportScan { file })? else {
+                return Err(unexpected());
+            };
+            s.show(&scan, || print::scan(&scan));
+            Ok(())
+        }
         Samples::Add { files, mine, title } => {
             let profile = s.profile()?;
             let mut added = Vec::new();
@@ -204,7 +212,7 @@ pub fn dimension(s: &Session, command: Dimensions) -> Result<(), UserError> {
     let Response::Reading { reading } = s.ask(request)? else {
         return Err(unexpected());
     };
-    s.show(&reading, || print::reading(&reading));
+    s.show(&json::dimension(&reading), || print::reading(&reading));
     Ok(())
 }
 
@@ -218,11 +226,15 @@ pub fn hypotheses(s: &Session, command: Hypotheses) -> Result<(), UserError> {
     let request = match command {
         Hypotheses::List => {
             let profile = s.profile()?;
-            let Response::Hypotheses { hypotheses } = s.ask(Request::HypothesisList { profile })?
-            else {
+            let request = Request::HypothesisList {
+                profile: profile.clone(),
+            };
+            let Response::Hypotheses { hypotheses } = s.ask(request)? else {
                 return Err(unexpected());
             };
-            s.show(&hypotheses, || print::hypotheses(&hypotheses));
+            // Only an empty list has to say why it is empty.
+            let inferred = !hypotheses.is_empty() || inferred(s, profile)?;
+            s.show(&hypotheses, || print::hypotheses(&hypotheses, inferred));
             return Ok(());
         }
         Hypotheses::Accept { id } => decide(&id, Decision::Accept)?,
@@ -238,14 +250,40 @@ pub fn hypotheses(s: &Session, command: Hypotheses) -> Result<(), UserError> {
         return Err(unexpected());
     };
     s.show(&hypothesis, || {
-        print::hypotheses(std::slice::from_ref(&hypothesis))
+        print::hypotheses(std::slice::from_ref(&hypothesis), true)
     });
     Ok(())
+}
+
+/// Whether the profile was ever inferred.
+fn inferred(s: &Session, profile: ProfileId) -> Result<bool, UserError> {
+    let Response::ProfileView { view } = s.ask(Request::ProfileShow { profile })? else {
+        return Err(unexpected());
+    };
+    Ok(!view.model.is_empty())
 }
 
 pub fn summary(s: &Session, command: Summary) -> Result<(), UserError> {
     let profile = s.profile()?;
     match command {
+        Summary::Show => {
+            let Response::Profiles { profiles } = s.ask(Request::ProfileList)? else {
+                return Err(unexpected());
+            };
+            let found = profiles
+                .iter()
+                .find(|p| p.id == profile)
+                .ok_or_else(unexpected)?;
+            s.show(
+                &json!({"text": found.summary, "own_words": found.summary_edited}),
+                || match found.summary.as_str() {
+                    "" => "No summary yet: `idiolect summary generate`, or `summary set TEXT`."
+                        .to_owned(),
+                    text => text.to_owned(),
+                },
+            );
+            Ok(())
+        }
         Summary::Generate => {
             let Response::Summary { text, stored } = s.ask(Request::SummaryGenerate { profile })?
             else {

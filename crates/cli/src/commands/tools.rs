@@ -3,21 +3,75 @@
 use std::path::Path;
 
 use idiolect_core::{ErrorCode, UserError, draft::AdapterUse};
-use idiolect_studio::api::{EvalRequest, PlotFormat, PlotSubject, Request, Response};
-use serde_json::json;
+use idiolect_studio::api::{EvalRequest, PlotFormat, PlotSubject, Request, Response, Settings};
+use serde_json::{Value, json};
 
 use super::{Session, profiles::gone, text_argument, unexpected, write_file};
 use crate::{
-    args::{BenchArgs, BenchWhat, EvalArgs, Models, Plot, ScoreArgs},
+    args::{BenchArgs, BenchWhat, EvalArgs, Models, Plot, ScoreArgs, SettingsCommand},
     print,
 };
 
-pub fn status(s: &Session) -> Result<(), UserError> {
+pub fn status(s: &Session, seen: bool) -> Result<(), UserError> {
+    if seen {
+        s.ask(Request::CutShortSeen)?;
+    }
     let Response::Status { status } = s.ask(Request::Status)? else {
         return Err(unexpected());
     };
     s.show(&status, || print::status(&status));
     Ok(())
+}
+
+pub fn settings(s: &Session, command: SettingsCommand) -> Result<(), UserError> {
+    let Response::Settings { settings } = s.ask(Request::SettingsShow)? else {
+        return Err(unexpected());
+    };
+    let request = match command {
+        SettingsCommand::Show => Request::SettingsShow,
+        SettingsCommand::Set { name, value } => Request::SettingsSet {
+            settings: changed(&settings, &name, &value)?,
+        },
+    };
+    let Response::Settings { settings } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    s.show(&settings, || print::settings(&settings));
+    Ok(())
+}
+
+/// The settings with one of them changed, by its name in JSON; `-` is as good as `_`.
+fn changed(settings: &Settings, name: &str, value: &str) -> Result<Settings, UserError> {
+    let mut all = serde_json::to_value(settings).unwrap_or_default();
+    let names: Vec<String> = print::setting_names(settings);
+    let Some(field) = all.get_mut(name.replace('-', "_")) else {
+        return Err(UserError::new(
+            ErrorCode::Usage,
+            format!("No setting is called “{name}”."),
+            format!("There are {}.", names.join(", ")),
+        ));
+    };
+    let unusable = |why: String| {
+        UserError::new(
+            ErrorCode::Usage,
+            format!("“{value}” is no value for {name}: {why}."),
+            "`idiolect settings show` shows what is set now; an empty value is the default.",
+        )
+    };
+    *field = match (&*field, value) {
+        (_, "") => serde_json::to_value(Settings::default()).unwrap_or_default()
+            [name.replace('-', "_")]
+        .clone(),
+        (Value::Bool(_), "on" | "true") => true.into(),
+        (Value::Bool(_), "off" | "false") => false.into(),
+        (Value::Bool(_), _) => return Err(unusable("say on or off".to_owned())),
+        (Value::Number(_), typed) => typed
+            .parse::<u32>()
+            .map_err(|_| unusable("say a whole number".to_owned()))?
+            .into(),
+        (_, typed) => typed.into(),
+    };
+    serde_json::from_value(all).map_err(|e| unusable(e.to_string()))
 }
 
 pub fn models(s: &Session, command: Models) -> Result<(), UserError> {

@@ -68,8 +68,10 @@ fn settings(args: &SftArgs) -> SftSettings {
         epochs: args.epochs.unwrap_or(base.epochs),
         batch: args.batch.unwrap_or(base.batch),
         max_length: args.max_length.unwrap_or(base.max_length),
+        chunk_words: args.chunk_words.unwrap_or(base.chunk_words),
+        held_out: args.held_out.unwrap_or(base.held_out),
         seed: args.seed.unwrap_or(base.seed),
-        ..base
+        early_stop: !args.no_early_stop,
     }
 }
 

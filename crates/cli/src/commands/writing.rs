@@ -1,5 +1,7 @@
 //! Drafts and blind votes.
 
+use std::io::IsTerminal;
+
 use idiolect_core::{
     ErrorCode, UserError,
     draft::{AdapterUse, Method, Sampling},
@@ -12,44 +14,40 @@ use super::{Session, text_argument, unexpected};
 use crate::{
     args::{CompareArgs, DraftArgs, Drafts, Pick, VoteArgs, WriteArgs},
     json, print,
+    progress::{self, Stream},
 };
 
 pub fn write(s: &Session, args: WriteArgs) -> Result<(), UserError> {
-    let column = column(
-        s,
-        &args.draft,
-        args.method.clone(),
-        args.draft.adapter.is_some(),
-    )?;
-    let profile = s.profile()?;
-    let brief = text_argument(&args.draft.brief)?;
-    let (intent, columns, model) = (args.draft.intent, vec![column], s.model.clone());
-    if args.prompt_only {
-        let request = Request::PromptPreview {
-            profile,
-            intent,
-            brief,
-            columns,
-            model,
-        };
-        let Response::Prompts { prompts, .. } = s.ask(request)? else {
-            return Err(unexpected());
-        };
-        s.show(&json!({"prompt": prompts[0]}), || prompts[0].clone());
+    let adapted = args.draft.adapter.is_some();
+    let columns = vec![column(s, &args.draft, args.method, adapted)?];
+    let request = asked(s, &args.draft, columns)?;
+    if args.draft.prompt_only {
+        let (prompts, notes) = prompts(s, request)?;
+        let prompt = prompts.first().ok_or_else(unexpected)?;
+        let notes = notes.first();
+        s.show(&json!({"prompt": prompt, "notes": notes}), || {
+            prompt.clone()
+        });
         return Ok(());
     }
-    let request = Request::Write {
-        profile,
-        intent,
-        brief,
-        columns,
-        model,
+    let mut stream = Stream::to(std::io::stdout());
+    let answer = if !s.json && std::io::stdout().is_terminal() {
+        s.watch(request, &mut |event| stream.show(&event))
+    } else {
+        s.ask(request)
     };
-    let Response::Drafts { drafts } = s.ask(request)? else {
+    if stream.begun {
+        print::words("");
+    }
+    let Response::Drafts { drafts } = answer? else {
         return Err(unexpected());
     };
     let draft = drafts.first().ok_or_else(unexpected)?;
-    s.show(&json::draft(draft), || print::draft(draft));
+    if stream.begun {
+        print::words(&print::below_streamed(draft));
+    } else {
+        s.show(&json::draft(draft), || print::draft(draft));
+    }
     Ok(())
 }
 
@@ -57,30 +55,35 @@ pub fn compare(s: &Session, args: CompareArgs) -> Result<(), UserError> {
     let mut columns = Vec::new();
     for name in &args.methods {
         // "adapter" alone or joined: the method beside it, with the trained voice on.
-        let (method, adapted) = match name.trim() {
-            "adapter" => ("base".to_owned(), true),
-            joined if joined.split('+').any(|p| p == "adapter") => (
-                joined
-                    .split('+')
-                    .filter(|p| *p != "adapter")
-                    .collect::<Vec<_>>()
-                    .join("+"),
-                true,
-            ),
-            plain => (plain.to_owned(), false),
+        let (voice, method): (Vec<&str>, Vec<&str>) = name
+            .split('+')
+            .map(str::trim)
+            .partition(|p| *p == "adapter");
+        let method = if method.is_empty() {
+            Method::base()
+        } else {
+            let joined = method.join("+");
+            joined.parse().map_err(|e: String| {
+                UserError::new(ErrorCode::Usage, e, "See `idiolect compare --help`.")
+            })?
         };
-        let method: Method = method.parse().map_err(|e: String| {
-            UserError::new(ErrorCode::Usage, e, "See `idiolect compare --help`.")
-        })?;
-        columns.push(column(s, &args.draft, method, adapted)?);
+        columns.push(column(s, &args.draft, method, !voice.is_empty())?);
     }
-    let request = Request::Write {
-        profile: s.profile()?,
-        intent: args.draft.intent,
-        brief: text_argument(&args.draft.brief)?,
-        columns,
-        model: s.model.clone(),
-    };
+    if args.draft.adapter.is_some() && columns.iter().all(|c| c.adapter.is_none()) {
+        return Err(UserError::new(
+            ErrorCode::Usage,
+            "--adapter names a trained voice, but no column uses one.",
+            "Add a column with it: `--methods base,adapter`, or `hypotheses+adapter`.",
+        ));
+    }
+    let request = asked(s, &args.draft, columns)?;
+    if args.draft.prompt_only {
+        let (prompts, notes) = prompts(s, request)?;
+        s.show(&json!({"prompts": prompts, "notes": notes}), || {
+            print::prompts(&args.methods, &prompts)
+        });
+        return Ok(());
+    }
     let Response::Drafts { drafts } = s.ask(request)? else {
         return Err(unexpected());
     };
@@ -93,6 +96,42 @@ pub fn compare(s: &Session, args: CompareArgs) -> Result<(), UserError> {
             .join("\n\n")
     });
     Ok(())
+}
+
+/// The request to write these columns, or only to show their prompts.
+fn asked(s: &Session, args: &DraftArgs, columns: Vec<Column>) -> Result<Request, UserError> {
+    let (profile, brief) = (s.profile()?, text_argument(&args.brief)?);
+    let (intent, model) = (args.intent, s.model.clone());
+    Ok(if args.prompt_only {
+        Request::PromptPreview {
+            profile,
+            intent,
+            brief,
+            columns,
+            model,
+        }
+    } else {
+        Request::Write {
+            profile,
+            intent,
+            brief,
+            columns,
+            model,
+        }
+    })
+}
+
+/// The prompts, and what each had to leave out.
+fn prompts(s: &Session, request: Request) -> Result<(Vec<String>, Vec<Vec<String>>), UserError> {
+    let Response::Prompts { prompts, notes } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    if !s.json {
+        for note in notes.iter().flatten() {
+            progress::note(&format!("note: {note}"));
+        }
+    }
+    Ok((prompts, notes))
 }
 
 fn column(
@@ -146,16 +185,14 @@ pub fn drafts(s: &Session, command: Drafts) -> Result<(), UserError> {
             };
             s.show(&parts, || print::diff(&parts));
         }
-        Drafts::Keep { id } => {
-            let request = Request::DraftKeep {
-                draft: s.studio.draft_id(&id)?,
-                keep: true,
-            };
-            let Response::Draft { draft } = s.ask(request)? else {
-                return Err(unexpected());
-            };
-            s.show(&json::draft(&draft), || format!("Kept {}.", draft.id));
+        Drafts::Show { id } => {
+            let draft = s.studio.draft(&id)?;
+            s.show(&json::draft(&draft), || {
+                format!("Brief: {}\n{}", draft.brief, print::draft(&draft))
+            });
         }
+        Drafts::Keep { id } => keep(s, &id, true)?,
+        Drafts::Unkeep { id } => keep(s, &id, false)?,
         Drafts::Delete { id } => super::profiles::gone(
             s,
             Request::DraftDelete {
@@ -163,6 +200,16 @@ pub fn drafts(s: &Session, command: Drafts) -> Result<(), UserError> {
             },
         )?,
     }
+    Ok(())
+}
+
+fn keep(s: &Session, id: &str, keep: bool) -> Result<(), UserError> {
+    let draft = s.studio.draft_id(id)?;
+    let Response::Draft { draft } = s.ask(Request::DraftKeep { draft, keep })? else {
+        return Err(unexpected());
+    };
+    let done = if keep { "Kept" } else { "No longer kept:" };
+    s.show(&json::draft(&draft), || format!("{done} {}.", draft.id));
     Ok(())
 }
 

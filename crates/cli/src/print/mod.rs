@@ -82,11 +82,11 @@ fn first_line(text: &str, letters: usize) -> String {
     cut
 }
 
-/// "98 MB".
-fn megabytes(bytes: u64) -> String {
-    if bytes >= 1_000_000_000 {
-        format!("{:.1} GB", bytes as f64 / 1e9)
-    } else {
-        format!("{} MB", (bytes as f64 / 1e6).round())
+/// "98 MB", "1.2 GB"; a small file "12 kB".
+fn size(bytes: u64) -> String {
+    match bytes {
+        1_000_000_000.. => format!("{:.1} GB", bytes as f64 / 1e9),
+        1_000_000.. => format!("{} MB", (bytes as f64 / 1e6).round()),
+        _ => format!("{} kB", bytes.div_ceil(1000)),
     }
 }

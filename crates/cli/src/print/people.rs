@@ -8,9 +8,9 @@ use idiolect_core::{
     sample::Sample,
     space::{Dimension, Subject, space},
 };
-use idiolect_studio::api::{ImportCounts, ProfileView};
+use idiolect_studio::api::{ImportCounts, ImportScan, ProfileView};
 
-use super::first_line;
+use super::{first_line, size};
 
 pub fn profiles(profiles: &[Profile]) -> String {
     if profiles.is_empty() {
@@ -88,6 +88,33 @@ pub fn imported(samples: &[Sample], counts: &[ImportCounts]) -> String {
     text
 }
 
+pub fn scan(scan: &ImportScan) -> String {
+    let mut text = format!(
+        "{}: {}, {}, {} passages",
+        scan.file_name,
+        scan.kind,
+        size(scan.bytes),
+        scan.passages
+    );
+    if scan.participants.is_empty() {
+        text.push_str("\nAll of it counts as yours: idiolect sample add FILE");
+        return text;
+    }
+    text.push_str("\nWhose words are in it; add yours with --mine:");
+    for p in &scan.participants {
+        let shown = if p.display == p.key {
+            String::new()
+        } else {
+            format!("  ({})", p.display)
+        };
+        text.push_str(&format!(
+            "\n  {:<36} {:>6} messages {:>8} words{shown}",
+            p.key, p.messages, p.words
+        ));
+    }
+    text
+}
+
 pub fn fingerprint(f: &Fingerprint) -> String {
     let mut text = match f.enough {
         Enough::TooLittle { need_words } => {
@@ -142,7 +169,7 @@ pub fn view(view: &ProfileView) -> String {
         text.push_str("\nThe samples changed since; `idiolect infer` reads them again.");
     }
     text.push_str("\n\nHow you write\n");
-    text.push_str(&hypotheses(&view.hypotheses));
+    text.push_str(&hypotheses(&view.hypotheses, !view.model.is_empty()));
     text.push_str("\n\nWhere you stand\n");
     let mut known: Vec<&Reading> = view
         .dimensions
@@ -208,9 +235,12 @@ pub fn dimensions(dimensions: &[Dimension]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-pub fn hypotheses(hypotheses: &[Hypothesis]) -> String {
+pub fn hypotheses(hypotheses: &[Hypothesis], inferred: bool) -> String {
+    if hypotheses.is_empty() && !inferred {
+        return "  Nothing was inferred yet: `idiolect infer` counts your texts against others' and tests what stands out.".to_owned();
+    }
     if hypotheses.is_empty() {
-        return "  Nothing stands out yet: not enough text, or nothing unusual.".to_owned();
+        return "  Nothing stands out: not enough text, or nothing unusual.".to_owned();
     }
     let lines = hypotheses.iter().map(|h| {
         let status = match h.status {

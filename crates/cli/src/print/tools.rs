@@ -2,10 +2,41 @@
 
 use idiolect_core::eval::EvalReport;
 use idiolect_studio::api::{
-    BenchReport, BenchTrainReport, DemoReport, DoctorReport, ModelEntry, ModelState, Status,
+    BenchReport, BenchTrainReport, DemoReport, DoctorReport, ModelEntry, ModelState, Settings,
+    Status,
 };
+use serde_json::Value;
 
-use super::megabytes;
+use super::size;
+
+/// The settings' names, as `settings set` takes them.
+pub fn setting_names(settings: &Settings) -> Vec<String> {
+    named(settings).into_iter().map(|(name, _)| name).collect()
+}
+
+pub fn settings(settings: &Settings) -> String {
+    let lines = named(settings).into_iter().map(|(name, value)| {
+        let words = match value {
+            Value::Bool(on) => if on { "on" } else { "off" }.to_owned(),
+            Value::String(text) if text.is_empty() => "(the default)".to_owned(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        format!("{name:<14} {words}")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Every setting there is, so that a new one needs no word here.
+fn named(settings: &Settings) -> Vec<(String, Value)> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(all)) => all
+            .into_iter()
+            .map(|(name, value)| (name.replace('_', "-"), value))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
 
 pub fn status(s: &Status) -> String {
     let mut text = format!(
@@ -28,6 +59,9 @@ pub fn status(s: &Status) -> String {
     for cut in &s.cut_short {
         text.push_str(&format!("\nCut short: {}. {}", cut.what, cut.lost));
     }
+    if !s.cut_short.is_empty() {
+        text.push_str("\n(`idiolect status --seen` notes that you have read this.)");
+    }
     text
 }
 
@@ -39,9 +73,7 @@ pub fn model(m: &ModelEntry) -> String {
         ModelState::Imported => "imported",
         ModelState::Broken => "cannot be used",
     };
-    let size = m
-        .bytes
-        .map_or("size known when fetched".to_owned(), megabytes);
+    let size = m.bytes.map_or("size known when fetched".to_owned(), size);
     let in_use = if m.in_use { " · in use" } else { "" };
     let note = if m.note.is_empty() {
         String::new()
@@ -78,7 +110,7 @@ pub fn bench(b: &BenchReport) -> String {
         b.decode.tokens,
         b.decode.tokens_per_second,
         b.load_seconds,
-        megabytes(b.peak_bytes)
+        size(b.peak_bytes)
     ));
     text
 }
@@ -93,7 +125,7 @@ pub fn bench_train(b: &BenchTrainReport) -> String {
         b.length,
         b.tokens_per_second,
         b.seconds_per_step,
-        megabytes(b.peak_bytes)
+        size(b.peak_bytes)
     )
 }
 

@@ -7,13 +7,47 @@ use idiolect_core::{
 };
 use idiolect_studio::api::{DiffPart, Preflight, Voted};
 
-use super::{first_line, megabytes};
+use super::{first_line, size};
 use crate::progress::duration;
 
+/// A draft whole: its text between what it is and its figures.
 pub fn draft(draft: &Draft) -> String {
+    format!(
+        "── {} ──\n{}\n── {}",
+        heading(draft),
+        draft.text.trim(),
+        figures(draft)
+    )
+}
+
+/// What stands below a draft whose text was shown while it was written.
+pub fn below_streamed(draft: &Draft) -> String {
+    format!("\n── {} · {}", heading(draft), figures(draft))
+}
+
+/// The drafts' exact prompts, each under its method where there are several.
+pub fn prompts(methods: &[String], prompts: &[String]) -> String {
+    if let [only] = prompts {
+        return only.clone();
+    }
+    let titled = methods.iter().zip(prompts);
+    titled
+        .map(|(method, prompt)| format!("── {method} ──\n{prompt}"))
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}
+
+fn heading(draft: &Draft) -> String {
     let voice = draft.adapter.as_ref().map_or(String::new(), |a| {
         format!(" + trained voice at {}", a.scale)
     });
+    format!(
+        "{} ({}{voice}, seed {})",
+        draft.id, draft.method, draft.sampling.seed
+    )
+}
+
+fn figures(draft: &Draft) -> String {
     let style = draft.meters.style_match.map_or(String::new(), |m| {
         format!(" · style match {:.0} %", m * 100.0)
     });
@@ -26,11 +60,7 @@ pub fn draft(draft: &Draft) -> String {
         n => format!(" · hypotheses met {}/{n}", draft.meters.hypotheses_met),
     };
     format!(
-        "── {} ({}{voice}, seed {}) ──\n{}\n── {} words · {} tokens in {:.1} s ({:.0} tokens/s){style}{copied}{met}",
-        draft.id,
-        draft.method,
-        draft.sampling.seed,
-        draft.text.trim(),
+        "{} words · {} tokens in {:.1} s ({:.0} tokens/s){style}{copied}{met}",
         draft.text.split_whitespace().count(),
         draft.tokens,
         draft.seconds,
@@ -112,8 +142,8 @@ pub fn preflight(p: &Preflight) -> String {
     }
     text.push_str(&format!(
         "\nMemory: about {} needed, {} free. Time: about {}{}.",
-        megabytes(p.needed_bytes),
-        megabytes(p.free_bytes),
+        size(p.needed_bytes),
+        size(p.free_bytes),
         duration(p.seconds),
         if p.measured {
             ", measured here"
@@ -151,7 +181,7 @@ pub fn run(run: &Run, made: Option<&Adapter>) -> String {
         run.id,
         duration(run.seconds),
         run.tokens_per_second,
-        megabytes(run.peak_bytes)
+        size(run.peak_bytes)
     );
     if !run.message.is_empty() {
         text.push_str(&format!("\n  {}", run.message));
@@ -181,7 +211,7 @@ pub fn adapter(a: &Adapter) -> String {
         a.name,
         a.model,
         a.rank,
-        megabytes(a.bytes),
+        size(a.bytes),
         a.samples.len()
     )
 }

@@ -1,0 +1,216 @@
+//! Training, trained voices, drawings.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::support::{Home, Used, has_keys, list};
+
+/// Many short steps: something to interrupt.
+const LONG: [&str; 10] = [
+    "align",
+    "sft",
+    "--epochs",
+    "100",
+    "--rank",
+    "2",
+    "--targets",
+    "q",
+    "--max-length",
+    "64",
+];
+
+#[test]
+fn preflight_says_what_would_be_learned_from() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = &used.home;
+    let said = home.json(&["align", "preflight"]);
+    has_keys(
+        &said,
+        "samples words train_chunks held_out_chunks tokens duplicates needed_bytes free_bytes seconds measured ready advice settings_in_words",
+    );
+    assert_eq!(said["samples"], 4);
+    assert_eq!(said["ready"], true);
+    assert_eq!(said["measured"], true, "a voice was trained here before");
+    assert!(said["held_out_chunks"].as_u64().unwrap() > 0);
+    let other = ["--held-out", "0", "--no-early-stop", "--chunk-words", "40"];
+    let all = home.json(&[&["align", "preflight"][..], &other].concat());
+    let chunks = |p: &Value| p["train_chunks"].as_u64().unwrap();
+    assert!(chunks(&all) > chunks(&said), "shorter passages are more");
+    assert!(
+        all["settings_in_words"]
+            .to_string()
+            .contains("Runs to the end")
+    );
+}
+
+#[test]
+fn a_training_answers_as_documented_and_is_listed() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = &used.home;
+    has_keys(&used.trained, "run adapter");
+    let run = &used.trained["run"];
+    has_keys(
+        run,
+        "id status curve tokens_per_second peak_bytes seconds samples settings",
+    );
+    has_keys(&run["curve"][0], "step loss held_out");
+    assert!(list(&run["curve"]).len() > 2);
+    assert_eq!(run["status"], "finished");
+    assert_eq!(
+        list(&home.json(&["align", "runs"])),
+        std::slice::from_ref(run)
+    );
+
+    let id = used.adapter();
+    let adapter = home.json(&["adapter", "show", id]);
+    has_keys(
+        &adapter,
+        "id name model rank alpha base_held_out own_held_out bytes samples samples_gone",
+    );
+    assert_eq!(adapter, used.trained["adapter"]);
+    assert_eq!(
+        list(&home.json(&["adapter", "list"])),
+        std::slice::from_ref(&adapter)
+    );
+    home.json(&["adapter", "rename", id, "Evenings"]);
+    assert!(home.words(&["adapter", "list"]).contains("Evenings"));
+    let sample = adapter["samples"][0].as_str().unwrap();
+    let gone = home.json(&["sample", "remove", sample]);
+    assert!(gone["derived"].to_string().contains("trained voice"));
+    assert_eq!(home.json(&["adapter", "show", id])["samples_gone"], 1);
+
+    home.json(&["adapter", "delete", id]);
+    assert_eq!(home.json(&["adapter", "list"]), serde_json::json!([]));
+    assert!(!home.path().join("home/adapters").join(id).exists());
+    assert_eq!(home.fails(&["adapter", "show", id]).0, 1);
+}
+
+#[test]
+fn a_first_ctrl_c_keeps_the_best_so_far() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let training = begin(&used.home);
+    let interrupt = Command::new("kill")
+        .args(["-INT", &training.id().to_string()])
+        .status();
+    assert!(interrupt.unwrap().success());
+    let ended = training.wait_with_output().unwrap();
+    assert!(ended.status.success(), "what was learned is kept");
+    let answer: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(answer["run"]["status"], "stopped");
+    let id = answer["adapter"]["id"].as_str().unwrap();
+    used.home.json(&["adapter", "show", id]);
+}
+
+#[test]
+fn what_was_cut_short_is_said_until_it_was_read() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let mut training = begin(&used.home);
+    training.kill().unwrap();
+    training.wait().unwrap();
+    let status = used.home.json(&["status"]);
+    has_keys(
+        &status,
+        "version home models model model_id model_ready device device_why jobs cut_short shared_home revision dimensions",
+    );
+    assert_eq!(list(&status["cut_short"]).len(), 1);
+    has_keys(&status["cut_short"][0], "what lost");
+    assert!(used.home.words(&["status"]).contains("status --seen"));
+    let seen = used.home.json(&["status", "--seen"]);
+    assert_eq!(seen["cut_short"], serde_json::json!([]));
+    assert_eq!(used.home.json(&["status"])["cut_short"], seen["cut_short"]);
+    let runs = used.home.json(&["align", "runs"]);
+    assert_eq!(runs[0]["status"], "cut_short");
+}
+
+/// A long training that has learned something; standard error is read on, so that it never blocks.
+fn begin(home: &Home) -> Child {
+    let mut training = home
+        .command(&[&["--json"], &LONG[..], &["--no-early-stop"]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(training.stderr.take().unwrap()).lines();
+    let begun = lines.any(|line| line.unwrap().starts_with("step 1 "));
+    assert!(begun, "it never began to train");
+    std::thread::spawn(move || lines.count());
+    training
+}
+
+#[test]
+fn a_retest_waits_for_votes() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = &used.home;
+    let shown = home.json(&["retest", "--show", "--adapter", used.adapter()]);
+    has_keys(&shown, "adapter waiting tally");
+    assert_eq!(shown["waiting"], serde_json::json!([]));
+    assert_eq!(shown["tally"]["n"], 0);
+    assert_eq!(home.fails(&["retest", "--pairs", "0"]).0, 2);
+}
+
+#[test]
+fn drawings_are_svg_or_png_as_their_name_says() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = &used.home;
+    home.json(&["dimension", "set", "order", "0.5"]);
+    let draw = |what: &str, name: &str| {
+        let out = home.path().join(name);
+        home.json(&["plot", what, "--out", &out.display().to_string()]);
+        std::fs::read(out).unwrap()
+    };
+    for what in ["loss", "dimensions"] {
+        let svg = String::from_utf8(draw(what, &format!("{what}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("<text"), "{what}");
+        let png = draw(what, &format!("{what}.png"));
+        assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
+        let width = u32::from_be_bytes(png[16..20].try_into().unwrap());
+        assert_eq!(width, 960);
+        // White alone packs into a few thousand bytes.
+        assert!(png.len() > BLANK, "{what}: {} bytes", png.len());
+    }
+    let run = used.trained["run"]["id"].as_str().unwrap();
+    let named = home.path().join("named.svg").display().to_string();
+    home.json(&["plot", "loss", "--run", run, "--out", &named]);
+    let (code, error) = home.fails(&["plot", "loss", "--out", "loss.jpeg"]);
+    assert_eq!(code, 2);
+    assert!(error.contains(".svg or .png"), "{error}");
+}
+
+const BLANK: usize = 10_000;
+
+#[test]
+fn a_damaged_voice_is_a_failure_and_not_wrong_usage() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = &used.home;
+    let text = home.file("text.txt", b"The lamp broke again last night.");
+    let folder = home.path().join("home/adapters").join(used.adapter());
+    let score = ["score", &text, "--adapter", used.adapter()];
+    home.json(&score);
+    for file in ["adapter_model.safetensors", "adapter_config.json"] {
+        let whole = std::fs::read(folder.join(file)).unwrap();
+        std::fs::write(folder.join(file), &whole[..whole.len() / 2]).unwrap();
+        let (code, error) = home.fails(&score);
+        assert_eq!(code, 1, "{error}");
+        assert!(error.contains("damaged"), "{error}");
+        std::fs::write(folder.join(file), whole).unwrap();
+    }
+    home.json(&score);
+}
