@@ -169,15 +169,17 @@ pub(crate) fn show(ctx: &mut Ctx, sample: &SampleId) -> Result<Response, UserErr
 /// Puts back everything of the person's own that was cleaned away.
 pub(crate) fn restore(ctx: &mut Ctx, sample: &SampleId) -> Result<Response, UserError> {
     let mut sample = ctx.studio.store.sample(sample).told()?;
-    let mut cleaned = clean::Cleaned {
-        text: sample.text.clone(),
-        removed: sample.removed.clone(),
-    };
-    while !cleaned.removed.is_empty() {
-        cleaned = clean::put_back(&cleaned, 0);
+    if !sample.removed.is_empty() && sample.removed.iter().all(|r| r.text.is_empty()) {
+        return Err(UserError::new(
+            ErrorCode::NotFound,
+            "What was cut from mail and chats is never stored, so it cannot be put back.",
+            "If some of it is yours, paste it as a text of its own.",
+        ));
     }
-    sample.text = cleaned.text;
-    sample.removed = Vec::new();
+    sample.text = clean::put_back(&clean::Cleaned {
+        text: sample.text,
+        removed: std::mem::take(&mut sample.removed),
+    });
     annotate(&mut sample);
     Ok(Response::Sample {
         sample: ctx.studio.store.update_sample(&sample).told()?,
@@ -204,7 +206,10 @@ fn to_sample(profile: &ProfileId, passage: Passage, kind: SampleKind) -> Sample 
         profile: profile.clone(),
         kind,
         title,
-        removed: own_removals(passage.removed),
+        removed: match kind {
+            SampleKind::Email | SampleKind::Chat => without_words(passage.removed),
+            _ => own_removals(passage.removed),
+        },
         text: passage.text,
         // Whoever asked did not agree to be kept: only the person's own words are stored.
         prompt: None,
@@ -233,6 +238,15 @@ fn annotate(sample: &mut Sample) {
     } else {
         String::new()
     };
+}
+
+/// What was cut from mail and chats is nobody's to keep: its kind, place and length stay, no word of it does.
+fn without_words(removed: Vec<Removal>) -> Vec<Removal> {
+    let wordless = |removal| Removal {
+        text: String::new(),
+        ..removal
+    };
+    removed.into_iter().map(wordless).collect()
 }
 
 /// What was cut of the person's own; other people's words are dropped for good, and the places of the rest
@@ -313,6 +327,6 @@ mod tests {
             text: "Hello.\nBye.\n".to_owned(),
             removed: kept,
         };
-        assert_eq!(clean::put_back(&cleaned, 0).text, "Hello.\nBye.\n-- \nMe");
+        assert_eq!(clean::put_back(&cleaned), "Hello.\nBye.\n-- \nMe");
     }
 }

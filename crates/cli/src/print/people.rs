@@ -53,10 +53,13 @@ pub fn sample(sample: &Sample) -> String {
     );
     if !sample.removed.is_empty() {
         text.push_str(&format!(
-            "\n\n{} passages were cleaned away; `idiolect sample restore {}` puts them back.",
-            sample.removed.len(),
-            sample.id
+            "\n\n{} passages were cleaned away",
+            sample.removed.len()
         ));
+        text.push_str(&match sample.removed.iter().all(|r| r.text.is_empty()) {
+            true => " and not kept.".to_owned(),
+            false => format!("; `idiolect sample restore {}` puts them back.", sample.id),
+        });
     }
     text
 }
