@@ -305,30 +305,6 @@ fn a_home_that_cannot_be_written_says_so() {
     assert_eq!(fs::read(&file).unwrap(), b"in the way");
 }
 
-#[cfg(unix)]
-#[test]
-fn a_read_only_folder_says_so() {
-    use std::os::unix::fs::PermissionsExt;
-    let (home, store, _) = home_with_profile();
-    drop(store);
-    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o500)).unwrap();
-    fs::set_permissions(home.path().join("open"), fs::Permissions::from_mode(0o500)).unwrap();
-    // The superuser may write anywhere, so there the test has nothing to see.
-    let may_write_anyway = fs::write(home.path().join("probe"), b"").is_ok();
-    let opened = Store::open(home.path());
-    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    fs::set_permissions(home.path().join("open"), fs::Permissions::from_mode(0o700)).unwrap();
-    if may_write_anyway {
-        eprintln!("skipped: this user can write into a read-only folder");
-        assert!(opened.is_ok(), "got {opened:?}");
-    } else {
-        assert!(
-            matches!(opened, Err(StoreError::ReadOnlyHome { .. })),
-            "got {opened:?}"
-        );
-    }
-}
-
 #[test]
 fn the_last_snapshots_are_kept_and_the_one_before_an_upgrade() {
     let (home, store, _) = home_with_profile();
