@@ -1,6 +1,9 @@
 //! The command line as a person or a script uses it: the real program, a home of its own, the real model
 //! where it is there (`IDIOLECT_MODELS`, as `cargo xtask test` sets it).
 
+#[path = "cli/bad_input.rs"]
+mod bad_input;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},

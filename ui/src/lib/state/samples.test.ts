@@ -72,4 +72,7 @@ test("putting back and removing say what changed", async () => {
   await studio.samples.remove(page.id);
   expect(studio.samples.list.some((s) => s.id === page.id)).toBe(false);
   expect(studio.samples.removed?.derived.length).toBeGreaterThan(0);
+  expect(studio.samples.removed?.copies, "the safety copies still hold it").toBe(2);
+  await studio.samples.forgetCopies();
+  expect(studio.samples.removed?.copies).toBe(0);
 });
