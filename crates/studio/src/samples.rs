@@ -115,3 +115,50 @@ pub(crate) fn forget_copies(ctx: &mut Ctx) -> Result<Response, UserError> {
 pub(crate) fn copies(ctx: &Ctx) -> u32 {
     count(ctx.studio.store.snapshots().unwrap_or_default().len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, Studio, api::Request};
+
+    #[test]
+    fn a_long_pasted_text_becomes_several_samples_and_the_answer_counts_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let studio = Studio::open(Options {
+            home: Some(folder.path().join("home")),
+            models: Some(folder.path().join("models")),
+            offline: true,
+        })
+        .unwrap();
+        let profile = studio.inner.store.new_profile("p").unwrap().id;
+        let text: String = (0..60)
+            .map(|i| {
+                format!(
+                    "Page {i}. {}\n\n",
+                    "And so we walked a little further. ".repeat(20)
+                )
+            })
+            .collect();
+        let add = || {
+            let request = Request::SampleAdd {
+                profile: profile.clone(),
+                text: text.clone(),
+                title: None,
+            };
+            studio.run(request, &mut |_| {})
+        };
+        let Ok(Response::Sample {
+            sample,
+            counts: Some(counts),
+        }) = add()
+        else {
+            panic!("it is added");
+        };
+        let stored = studio.inner.store.samples(&profile).unwrap();
+        assert_eq!((counts.kept, counts.split), (5, 1));
+        assert_eq!(stored.len(), 5);
+        assert_eq!(stored[0], sample, "the answer holds the first");
+        assert_eq!(counts.words, stored.iter().map(|s| s.words).sum::<u32>());
+        assert_eq!(add().unwrap_err().code, ErrorCode::Duplicate);
+    }
+}

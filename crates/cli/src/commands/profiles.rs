@@ -138,18 +138,23 @@ fn add(
     let mut added = Vec::new();
     let mut all_counts = Vec::new();
     let mut failed = Vec::new();
+    let mut stopped: Option<UserError> = None;
     for file in files {
-        match add_one(s, profile, file, mine, title) {
+        // After a stop the rest is not begun.
+        let done = match &stopped {
+            Some(error) => Err(error.clone()),
+            None => add_one(s, profile, file, mine, title),
+        };
+        match done {
             Ok((samples, counts)) => {
                 added.extend(samples);
                 all_counts.push(counts);
             }
             Err(error) => {
-                let stop = error.code == ErrorCode::Cancelled;
-                failed.push((file.to_string_lossy(), error));
-                if stop {
-                    break;
+                if error.code == ErrorCode::Cancelled {
+                    stopped = Some(error.clone());
                 }
+                failed.push((file.to_string_lossy(), error));
             }
         }
     }
@@ -174,10 +179,10 @@ fn add(
             }
             Err(UserError::new(
                 failed.remove(0).1.code,
-                format!(
-                    "{n} of {} files were not added; the others are in.",
-                    files.len()
-                ),
+                match n == files.len() {
+                    true => format!("None of the {n} files was added."),
+                    false => format!("Not all files were added: {n} of {} failed.", files.len()),
+                },
                 "Put right what is said above and add these files again.",
             ))
         }

@@ -160,7 +160,7 @@ fn one_bad_file_keeps_no_other_out() {
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(
-        error.contains("2 of 4 files were not added") && error.contains("hint: "),
+        error.contains("2 of 4 failed") && error.contains("hint: "),
         "{error}"
     );
     assert!(error.contains("bad.txt: The file holds no text"), "{error}");
