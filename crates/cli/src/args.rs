@@ -176,11 +176,14 @@ pub enum Profiles {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Delete it with everything derived from it (a snapshot is kept).
+    /// Delete it with everything derived from it (safety copies of the home still hold it).
     Delete {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        /// Erase the safety copies, too.
+        #[arg(long)]
+        forget_copies: bool,
     },
 }
 
@@ -223,7 +226,14 @@ pub enum Samples {
     /// Put back what was cleaned away.
     Restore { id: String },
     /// Remove one; says what was derived from it.
-    Remove { id: String },
+    Remove {
+        id: String,
+        /// Erase the safety copies of the home, which still hold it, too.
+        #[arg(long)]
+        forget_copies: bool,
+    },
+    /// Erase every safety copy of the home: what you deleted is still in them.
+    ForgetCopies,
 }
 
 #[derive(Debug, Subcommand)]

@@ -38,7 +38,7 @@ pub enum RemovalKind {
     NotProse,
 }
 
-/// One passage that was cut out of a sample; it can be put back.
+/// One passage that was cut out of a sample; where its words are still there, it can be put back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Removal {
@@ -48,7 +48,7 @@ pub struct Removal {
     pub start: usize,
     /// Byte offset of its end, exclusive.
     pub end: usize,
-    /// The text that was cut.
+    /// The text that was cut; empty for mail and chats, of which nothing that was cut is kept.
     pub text: String,
 }
 

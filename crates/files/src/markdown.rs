@@ -170,9 +170,8 @@ mod tests {
             text: prose.text,
             removed: prose.removed,
         };
-        let whole = (0..3).fold(cleaned, |cleaned, _| put_back(&cleaned, 0));
         assert_eq!(
-            whole.text,
+            put_back(&cleaned),
             "---\ntitle: x\n---\n\nOn bread\n\nFlour, water and salt.\n\n```sh\nrm crumbs\n```\n\n> somebody else\n\n\
              - one\n- two\n\nThe end.",
             "what was cut can be put back where it stood"

@@ -13,13 +13,24 @@ pub(crate) struct Migration {
     pub name: &'static str,
     /// Statements, run in one transaction.
     pub sql: &'static str,
+    /// It takes away what should not be kept, so every older snapshot gets it too (and stays at its own version).
+    /// Its statements may be run twice and fit every earlier shape.
+    pub in_snapshots: bool,
 }
 
 /// All steps, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    name: "first",
-    sql: include_str!("migrations/0001_first.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "first",
+        sql: include_str!("migrations/0001_first.sql"),
+        in_snapshots: false,
+    },
+    Migration {
+        name: "others' words",
+        sql: include_str!("migrations/0002_others_words.sql"),
+        in_snapshots: true,
+    },
+];
 
 /// "IDLT" in `application_id`: tells our database from any other SQLite file.
 pub(crate) const APPLICATION_ID: i32 = 0x4944_4c54;

@@ -192,7 +192,11 @@ impl Store {
     /// Any of [`StoreError`]'s for a write.
     pub fn finish_load(&self, mark: LoadMark) -> Result<()> {
         self.write_unseen(|tx| {
-            tx.execute("DELETE FROM model_loads WHERE path = ?1", [&mark.path])?;
+            // Another opening that began to load the same file meanwhile keeps its own record.
+            tx.execute(
+                "DELETE FROM model_loads WHERE path = ?1 AND holder = ?2",
+                [mark.path.as_str(), self.0.presence.token()],
+            )?;
             Ok(())
         })
     }

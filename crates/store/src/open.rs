@@ -132,8 +132,13 @@ fn open(home: &Path, setup: Setup) -> Result<Opened> {
         let why = format!("{} {next}", snapshots::BEFORE_UPGRADE);
         let now = format!("{:.3}", (setup.clock)());
         upgraded_from = Some(snapshots::take(&db, home, &now, &why)?);
+        // Before the database itself: cut short here, the next opening does it all again.
+        snapshots::clean(home, setup.migrations)?;
     }
     migrations::migrate(&mut db, setup.migrations)?;
+    if upgraded_from.is_some() {
+        snapshots::empty_log(&db)?;
+    }
 
     let store = Store(Arc::new(StoreInner {
         db: Mutex::new(db),

@@ -100,6 +100,43 @@ impl Store {
         })
     }
 
+    /// Stores what comes one text after another, all or nothing, skipping texts that are already there; holds no more
+    /// than one of them. `stored` sees each as it is stored, with its id. Says how many were already there.
+    ///
+    /// # Errors
+    /// `NotFound` for the profile, and the first error that comes instead of a text; nothing is stored then.
+    pub fn insert_stream<E: From<StoreError>>(
+        &self,
+        profile: &ProfileId,
+        texts: impl Iterator<Item = Result<Sample, E>>,
+        mut stored: impl FnMut(Sample),
+    ) -> Result<u32, E> {
+        let mut duplicates = 0;
+        // What came instead of a text, on its way out of the transaction.
+        let mut broken = None;
+        let done = self.write(|tx| {
+            require(tx, profile)?;
+            for text in texts {
+                match text.map(|sample| self.insert_one(tx, &sample)) {
+                    Ok(Ok(sample)) => stored(sample),
+                    Ok(Err(StoreError::Duplicate { .. })) => duplicates += 1,
+                    Ok(Err(e)) => return Err(e),
+                    Err(e) => {
+                        broken = Some(e);
+                        return Err(StoreError::Internal {
+                            detail: "the import was broken off".to_owned(),
+                        });
+                    }
+                }
+            }
+            samples_changed(tx, profile)
+        });
+        match (broken, done) {
+            (Some(e), _) => Err(e),
+            (None, done) => Ok(done.map(|()| duplicates)?),
+        }
+    }
+
     fn insert_one(&self, tx: &Transaction<'_>, sample: &Sample) -> Result<Sample> {
         let stored = Sample {
             id: self.id_or_fresh(tx, &sample.id)?,

@@ -6,13 +6,14 @@ use std::{
 };
 
 use rusqlite::{
-    Connection,
+    Connection, OpenFlags,
     backup::{Backup, StepResult},
 };
 
 use crate::{
     Store,
     error::{Result, StoreError},
+    migrations::{self, Migration},
     presence::{make_private_folder, private_file},
 };
 
@@ -44,16 +45,22 @@ impl Store {
         list(self.home())
     }
 
-    /// Deletes every snapshot: a text deleted since then is still in them.
+    /// Deletes every snapshot, what a kill left of one, and old pages in the write-ahead log: a text deleted since
+    /// then is still in them. Says how many snapshots there were.
     ///
     /// # Errors
     /// `Io`.
     pub fn forget_snapshots(&self) -> Result<usize> {
-        let all = list(self.home())?;
-        for path in &all {
-            fs::remove_file(path).map_err(|e| StoreError::io(DOING, self.home(), e))?;
+        let fail = |e| StoreError::io("forgetting the snapshots", self.home(), e);
+        let known = list(self.home())?.len();
+        let folder = self.home().join(FOLDER);
+        if folder.is_dir() {
+            for entry in fs::read_dir(folder).map_err(fail)? {
+                fs::remove_file(entry.map_err(fail)?.path()).map_err(fail)?;
+            }
         }
-        Ok(all.len())
+        empty_log(&self.connection()).map_err(|e| self.locate(e))?;
+        Ok(known)
     }
 }
 
@@ -98,6 +105,35 @@ fn copy(db: &Connection, to: &Path) -> Result<()> {
             what: "it is being written to".to_owned(),
         }),
     }
+}
+
+/// Runs those of `steps` that take something away on every snapshot that is older than they are. A file that is no
+/// database (any more) is left alone: there is nothing to be read from it.
+pub(crate) fn clean(home: &Path, steps: &[Migration]) -> Result<()> {
+    for path in list(home)? {
+        match clean_one(&path, steps) {
+            Err(StoreError::DatabaseCorrupt { .. }) => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+fn clean_one(path: &Path, steps: &[Migration]) -> Result<()> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.pragma_update(None, "secure_delete", true)?;
+    let version = migrations::version(&db)? as usize;
+    for step in steps.iter().skip(version).filter(|step| step.in_snapshots) {
+        db.execute_batch(&format!("BEGIN; {} COMMIT;", step.sql))?;
+    }
+    empty_log(&db)
+}
+
+/// Moves the write-ahead log into the database and empties it: old pages in it still hold what was deleted.
+pub(crate) fn empty_log(db: &Connection) -> Result<()> {
+    // The first column says whether somebody kept it from being emptied; they will empty it when they close.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(())
 }
 
 /// The newest snapshot of a home, where there is one.

@@ -579,6 +579,7 @@ pub(crate) fn delete(ctx: &mut Ctx, adapter: &AdapterId) -> Result<Response, Use
         gone: Gone {
             what: format!("The trained voice “{}” is deleted.", found.name),
             derived: words(&derived),
+            ..Gone::default()
         },
     })
 }

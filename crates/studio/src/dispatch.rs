@@ -7,7 +7,7 @@ use crate::{
     api::{Event, Request, Response},
     bench,
     context::Ctx,
-    demo, eval, inference, plot, profiles, retest, samples, status, votes, writing,
+    demo, eval, import, inference, plot, profiles, retest, samples, status, votes, writing,
 };
 
 /// Serves a request to its end.
@@ -40,16 +40,17 @@ pub(crate) fn run(
             text,
             title,
         } => samples::add(ctx, &profile, &text, title),
-        Request::ImportScan { file } => samples::scan(ctx, &file),
+        Request::ImportScan { file } => import::scan(ctx, &file),
         Request::ImportRun {
             profile,
             file,
             mine,
-        } => samples::import(ctx, &profile, &file, mine),
+        } => import::import(ctx, &profile, &file, mine),
         Request::SampleList { profile } => samples::list(ctx, &profile),
         Request::SampleShow { sample } => samples::show(ctx, &sample),
         Request::SampleRestore { sample } => samples::restore(ctx, &sample),
         Request::SampleRemove { sample } => samples::remove(ctx, &sample),
+        Request::CopiesForget => samples::forget_copies(ctx),
 
         Request::FingerprintShow { profile } => inference::fingerprint(ctx, &profile),
         Request::Infer { profile, model } => inference::infer(ctx, &profile, model.as_deref()),

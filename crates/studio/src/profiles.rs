@@ -133,11 +133,9 @@ pub(crate) fn delete(ctx: &mut Ctx, profile: &ProfileId) -> Result<Response, Use
     }
     Ok(Response::Gone {
         gone: Gone {
-            what: format!(
-                "The profile “{}” is deleted; a snapshot is kept.",
-                found.name
-            ),
+            what: format!("The profile “{}” is deleted.", found.name),
             derived: words(&derived),
+            copies: crate::samples::copies(ctx),
         },
     })
 }

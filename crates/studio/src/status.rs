@@ -149,7 +149,7 @@ pub(crate) fn model_remove(ctx: &mut Ctx, id: &str) -> Result<Response, UserErro
     Ok(Response::Gone {
         gone: Gone {
             what,
-            derived: Vec::new(),
+            ..Gone::default()
         },
     })
 }

@@ -371,6 +371,7 @@ pub(crate) fn delete(ctx: &mut Ctx, draft: &DraftId) -> Result<Response, UserErr
         gone: Gone {
             what: "The draft is deleted.".to_owned(),
             derived: words(&derived),
+            ..Gone::default()
         },
     })
 }

@@ -34,6 +34,55 @@ pub fn chunks(text: &str, words: usize) -> Vec<Span> {
     out
 }
 
+/// Cuts a long text between paragraphs into sections of at most `most` words, all of about one length, that join up to
+/// the whole text. Only a paragraph that is itself too long is cut: between sentences, or failing that between words.
+#[must_use]
+pub fn sections(text: &str, most: usize) -> Vec<Span> {
+    let most = most.max(1);
+    let total = segment::word_count(text);
+    let sections = total.div_ceil(most).max(1);
+    let mut blocks = Vec::new();
+    for paragraph in segment::paragraphs(text) {
+        add_blocks(text, paragraph, total.div_ceil(sections), &mut blocks);
+    }
+    let mut out: Vec<Span> = Vec::new();
+    let (mut start, mut count, mut done) = (0, 0, 0);
+    for (block, words) in blocks {
+        // Each section ends where it comes nearest to its equal share.
+        let share = (out.len() + 1) * total / sections;
+        if count > 0 && (count + words > most || 2 * done + words > 2 * share) {
+            out.push(Span::new(start, block.start));
+            (start, count) = (block.start, 0);
+        }
+        (count, done) = (count + words, done + words);
+    }
+    out.push(Span::new(start, text.len()));
+    out
+}
+
+/// A paragraph whole, or in its sentences, or in runs of words, whichever first has no more than `most` words.
+fn add_blocks(text: &str, paragraph: Span, most: usize, blocks: &mut Vec<(Span, usize)>) {
+    let inside =
+        |within: Span, part: Span| Span::new(within.start + part.start, within.start + part.end);
+    let words = segment::word_count(paragraph.quote(text));
+    if words <= most {
+        blocks.push((paragraph, words));
+        return;
+    }
+    for sentence in segment::sentences(paragraph.quote(text)) {
+        let sentence = inside(paragraph, sentence);
+        let words = segment::words(sentence.quote(text));
+        if words.len() <= most {
+            blocks.push((sentence, words.len()));
+            continue;
+        }
+        for run in words.chunks(most) {
+            let run_of_words = Span::new(run[0].start, run[run.len() - 1].end);
+            blocks.push((inside(sentence, run_of_words), run.len()));
+        }
+    }
+}
+
 /// The text's words in normal form, joined by blanks: equal for texts that differ in case, marks and white space only.
 fn normal_words(text: &str) -> Vec<String> {
     segment::words(text)
@@ -154,6 +203,46 @@ mod tests {
             "a short rest joins the last"
         );
         assert!(chunks("", 5).is_empty());
+    }
+
+    #[test]
+    fn sections_end_at_paragraphs_and_join_up_to_the_whole() {
+        let book = format!("{}the end.\n\n", "word ".repeat(8)).repeat(25);
+        let cut = sections(&book, 100);
+        assert_eq!(cut.len(), 3, "250 words, at most 100 each");
+        let texts: Vec<_> = cut.iter().map(|s| s.quote(&book)).collect();
+        assert_eq!(texts.concat(), book);
+        for text in &texts {
+            let words = segment::word_count(text);
+            assert!((75..=100).contains(&words), "of about one length: {words}");
+            assert!(text.trim_end().ends_with('.') && text.starts_with("word"));
+        }
+        let short = "One.\n\nTwo.\n";
+        assert_eq!(
+            sections(short, 100),
+            [Span::new(0, short.len())],
+            "a short text stays whole"
+        );
+        assert_eq!(sections("", 100), [Span::new(0, 0)]);
+    }
+
+    #[test]
+    fn a_paragraph_without_end_is_cut_between_sentences_and_then_between_words() {
+        let sentences = "One two three four, five. ".repeat(100);
+        let endless = "été ".repeat(500);
+        for (what, text) in [("sentences", &sentences), ("words", &endless)] {
+            let cut = sections(text, 100);
+            let texts: Vec<_> = cut.iter().map(|s| s.quote(text)).collect();
+            assert_eq!(&texts.concat(), text, "{what}");
+            for text in &texts {
+                let words = segment::word_count(text);
+                assert!((50..=100).contains(&words), "{what}: {words}");
+            }
+            assert!(
+                what == "words" || texts.iter().all(|t| t.trim_end().ends_with('.')),
+                "no sentence is cut"
+            );
+        }
     }
 
     #[test]

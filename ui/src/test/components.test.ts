@@ -118,6 +118,9 @@ test("an import names everyone whose words are in it, and starts only once someb
   await fireEvent.click(go);
   expect(await screen.findByText(/2 texts kept/)).toBeTruthy();
   expect(screen.getByText(/14 messages by other people, 3 quoted replies/)).toBeTruthy();
+  expect(screen.getByText(/1 long text was cut between paragraphs/)).toBeTruthy();
+  expect(screen.getByText(/1 mail had no plain text/)).toBeTruthy();
+  expect(screen.getByText(/more texts than are taken from one file/)).toBeTruthy();
 });
 
 test("the palette finds actions by their words and shows dimensions only when typed for", async () => {

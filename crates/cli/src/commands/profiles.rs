@@ -1,7 +1,9 @@
 //! Profiles, samples and what is inferred from them.
 
-use idiolect_core::{ErrorCode, UserError, ids::ProfileId};
-use idiolect_studio::api::{Decision, Request, Response};
+use std::path::{Path, PathBuf};
+
+use idiolect_core::{ErrorCode, UserError, ids::ProfileId, sample::Sample};
+use idiolect_studio::api::{Decision, ImportCounts, Request, Response};
 use serde_json::json;
 
 use super::{Session, text_argument, unexpected, write_file};
@@ -77,7 +79,7 @@ pub fn profile(s: &Session, command: Profiles) -> Result<(), UserError> {
             }
             Ok(())
         }
-        Profiles::Delete { yes } => {
+        Profiles::Delete { yes, forget_copies } => {
             let profile = s.profile()?;
             if !yes && !print::confirm("Delete the profile and everything derived from it?") {
                 return Err(UserError::new(
@@ -86,7 +88,7 @@ pub fn profile(s: &Session, command: Profiles) -> Result<(), UserError> {
                     "Say --yes to delete without being asked.",
                 ));
             }
-            gone(s, Request::ProfileDelete { profile })
+            removed(s, Request::ProfileDelete { profile }, forget_copies)
         }
     }
 }
@@ -103,36 +105,7 @@ pub fn sample(s: &Session, command: Samples) -> Result<(), UserError> {
         }
         Samples::Add { files, mine, title } => {
             let profile = s.profile()?;
-            let mut added = Vec::new();
-            let mut all_counts = Vec::new();
-            for file in files {
-                if file.as_os_str() == "-" {
-                    let request = Request::SampleAdd {
-                        profile: profile.clone(),
-                        text: text_argument("-")?,
-                        title: title.clone(),
-                    };
-                    let Response::Sample { sample } = s.ask(request)? else {
-                        return Err(unexpected());
-                    };
-                    added.push(sample);
-                    continue;
-                }
-                let request = Request::ImportRun {
-                    profile: profile.clone(),
-                    file: s.studio.ticket(file),
-                    mine: mine.clone(),
-                };
-                let Response::Imported { samples, counts } = s.ask(request)? else {
-                    return Err(unexpected());
-                };
-                added.extend(samples);
-                all_counts.push(counts);
-            }
-            s.show(&json!({"samples": added, "counts": all_counts}), || {
-                print::imported(&added, &all_counts)
-            });
-            Ok(())
+            add(s, &profile, &files, &mine, title.as_deref())
         }
         Samples::List => {
             let profile = s.profile()?;
@@ -154,12 +127,103 @@ pub fn sample(s: &Session, command: Samples) -> Result<(), UserError> {
                 sample: s.studio.sample_id(&id)?,
             },
         ),
-        Samples::Remove { id } => gone(
-            s,
-            Request::SampleRemove {
-                sample: s.studio.sample_id(&id)?,
-            },
-        ),
+        Samples::Remove { id, forget_copies } => {
+            let sample = s.studio.sample_id(&id)?;
+            removed(s, Request::SampleRemove { sample }, forget_copies)
+        }
+        Samples::ForgetCopies => gone(s, Request::CopiesForget),
+    }
+}
+
+/// Adds every file that can be added; one that cannot is named and does not keep the others out.
+fn add(
+    s: &Session,
+    profile: &ProfileId,
+    files: &[PathBuf],
+    mine: &[String],
+    title: Option<&str>,
+) -> Result<(), UserError> {
+    let mut added = Vec::new();
+    let mut all_counts = Vec::new();
+    let mut failed = Vec::new();
+    let mut stopped: Option<UserError> = None;
+    for file in files {
+        // After a stop the rest is not begun.
+        let done = match &stopped {
+            Some(error) => Err(error.clone()),
+            None => add_one(s, profile, file, mine, title),
+        };
+        match done {
+            Ok((samples, counts)) => {
+                added.extend(samples);
+                all_counts.push(counts);
+            }
+            Err(error) => {
+                if error.code == ErrorCode::Cancelled {
+                    stopped = Some(error.clone());
+                }
+                failed.push((file.to_string_lossy(), error));
+            }
+        }
+    }
+    let told: Vec<_> = failed
+        .iter()
+        .map(
+            |(file, e)| json!({"file": file, "code": e.code, "message": e.message, "hint": e.hint}),
+        )
+        .collect();
+    if s.json || !all_counts.is_empty() {
+        s.show(
+            &json!({"samples": added, "counts": all_counts, "failed": told}),
+            || print::imported(&added, &all_counts),
+        );
+    }
+    match failed.len() {
+        0 => Ok(()),
+        1 if files.len() == 1 => Err(failed.remove(0).1),
+        n => {
+            for (file, error) in &failed {
+                eprintln!("error: {file}: {}\nhint: {}", error.message, error.hint);
+            }
+            Err(UserError::new(
+                failed.remove(0).1.code,
+                match n == files.len() {
+                    true => format!("None of the {n} files was added."),
+                    false => format!("Not all files were added: {n} of {} failed.", files.len()),
+                },
+                "Put right what is said above and add these files again.",
+            ))
+        }
+    }
+}
+
+fn add_one(
+    s: &Session,
+    profile: &ProfileId,
+    file: &Path,
+    mine: &[String],
+    title: Option<&str>,
+) -> Result<(Vec<Sample>, ImportCounts), UserError> {
+    let profile = profile.clone();
+    if file.as_os_str() == "-" {
+        let request = Request::SampleAdd {
+            profile,
+            text: text_argument("-")?,
+            title: title.map(str::to_owned),
+        };
+        let Response::Sample { sample, counts } = s.ask(request)? else {
+            return Err(unexpected());
+        };
+        return Ok((vec![sample], counts.unwrap_or_default()));
+    }
+    let request = Request::ImportRun {
+        profile,
+        file: s.studio.ticket(file.to_owned()),
+        mine: mine.to_owned(),
+    };
+    match s.ask(request)? {
+        Response::Imported { samples, counts } => Ok((samples, counts)),
+        _ => Err(unexpected()),
     }
 }
 
@@ -320,7 +384,7 @@ fn one_profile(s: &Session, request: Request, done: &str) -> Result<(), UserErro
 }
 
 fn one_sample(s: &Session, request: Request) -> Result<(), UserError> {
-    let Response::Sample { sample } = s.ask(request)? else {
+    let Response::Sample { sample, .. } = s.ask(request)? else {
         return Err(unexpected());
     };
     s.show(&sample, || print::sample(&sample));
@@ -329,16 +393,21 @@ fn one_sample(s: &Session, request: Request) -> Result<(), UserError> {
 
 /// A deletion and what it took with it.
 pub fn gone(s: &Session, request: Request) -> Result<(), UserError> {
-    let Response::Gone { gone } = s.ask(request)? else {
+    removed(s, request, false)
+}
+
+/// A deletion, and where asked that of the safety copies that still hold what was deleted.
+fn removed(s: &Session, request: Request, forget_copies: bool) -> Result<(), UserError> {
+    let Response::Gone { mut gone } = s.ask(request)? else {
         return Err(unexpected());
     };
-    s.show(&gone, || {
-        let mut text = gone.what.clone();
-        for line in &gone.derived {
-            text.push_str("\n  ");
-            text.push_str(line);
-        }
-        text
-    });
+    if forget_copies {
+        let Response::Gone { gone: forgotten } = s.ask(Request::CopiesForget)? else {
+            return Err(unexpected());
+        };
+        gone.what = format!("{} {}", gone.what, forgotten.what);
+        gone.copies = forgotten.copies;
+    }
+    s.show(&gone, || print::gone(&gone));
     Ok(())
 }

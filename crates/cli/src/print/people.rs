@@ -8,7 +8,7 @@ use idiolect_core::{
     sample::Sample,
     space::{Dimension, Subject, space},
 };
-use idiolect_studio::api::{ImportCounts, ImportScan, ProfileView};
+use idiolect_studio::api::{Gone, ImportCounts, ImportScan, ProfileView};
 
 use super::{first_line, size};
 
@@ -53,19 +53,30 @@ pub fn sample(sample: &Sample) -> String {
     );
     if !sample.removed.is_empty() {
         text.push_str(&format!(
-            "\n\n{} passages were cleaned away; `idiolect sample restore {}` puts them back.",
-            sample.removed.len(),
-            sample.id
+            "\n\n{} passages were cleaned away",
+            sample.removed.len()
         ));
+        text.push_str(&match sample.removed.iter().all(|r| r.text.is_empty()) {
+            true => " and not kept.".to_owned(),
+            false => format!("; `idiolect sample restore {}` puts them back.", sample.id),
+        });
     }
     text
 }
 
 pub fn imported(samples: &[Sample], counts: &[ImportCounts]) -> String {
-    let words: u32 = samples.iter().map(|s| s.words).sum();
-    let mut text = format!("Added {} samples, {words} words.", samples.len());
     let sum = |pick: fn(&ImportCounts) -> u32| counts.iter().map(pick).sum::<u32>();
+    let (kept, words) = (sum(|c| c.kept), sum(|c| c.words));
+    let mut text = format!("Added {kept} samples, {words} words.");
     for (n, what) in [
+        (
+            sum(|c| c.split),
+            "long texts, each cut between paragraphs into several samples",
+        ),
+        (
+            sum(|c| c.html_only),
+            "mails had no plain text: taken from their HTML",
+        ),
         (sum(|c| c.other_people), "messages by other people left out"),
         (sum(|c| c.quoted_replies), "quoted replies cut"),
         (sum(|c| c.signatures), "signatures cut"),
@@ -81,6 +92,11 @@ pub fn imported(samples: &[Sample], counts: &[ImportCounts]) -> String {
         if n > 0 {
             text.push_str(&format!("\n  {n} {what}"));
         }
+    }
+    if counts.iter().any(|c| c.stopped_at_limit) {
+        text.push_str(
+            "\n  Stopped at the limit of texts from one file: split the file to add the rest.",
+        );
     }
     for sample in samples.iter().filter(|s| !s.note.is_empty()) {
         text.push_str(&format!("\n  {}: {}", sample.id, sample.note));
@@ -110,6 +126,24 @@ pub fn scan(scan: &ImportScan) -> String {
         text.push_str(&format!(
             "\n  {:<36} {:>6} messages {:>8} words{shown}",
             p.key, p.messages, p.words
+        ));
+    }
+    text
+}
+
+pub fn gone(gone: &Gone) -> String {
+    let mut text = gone.what.clone();
+    for line in &gone.derived {
+        text.push_str("\n  ");
+        text.push_str(line);
+    }
+    if gone.copies > 0 {
+        let copies = match gone.copies {
+            1 => "the safety copy".to_owned(),
+            n => format!("some of the {n} safety copies"),
+        };
+        text.push_str(&format!(
+            "\nIt is still in {copies} of this home; `idiolect sample forget-copies` erases every copy."
         ));
     }
     text

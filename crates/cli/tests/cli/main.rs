@@ -1,6 +1,7 @@
 //! The command line as a person or a script uses it: the real program, a home of its own, the real model
 //! where it is there (`IDIOLECT_MODELS`, as `cargo xtask test` sets it).
 
+mod bad_input;
 mod journey;
 mod measuring;
 mod models;

@@ -66,6 +66,36 @@ fn an_updated_sample_keeps_its_place_and_takes_the_rest() {
 }
 
 #[test]
+fn a_stream_of_texts_is_stored_whole_or_not_at_all() {
+    let (_home, store, profile) = home_with_profile();
+    store.insert_sample(&letter(&profile, "first")).unwrap();
+    let revision = store.samples_revision(&profile).unwrap();
+    let texts = || ["second", "first", "third", "second"].map(|text| Ok(letter(&profile, text)));
+    let broken = texts().into_iter().chain([Err(StoreError::DiskFull)]);
+    let done = store.insert_stream::<StoreError>(&profile, broken, |_| {});
+    assert!(matches!(done, Err(StoreError::DiskFull)), "got {done:?}");
+    assert_eq!(store.samples(&profile).unwrap().len(), 1);
+    assert_eq!(store.samples_revision(&profile).unwrap(), revision);
+
+    let mut stored = Vec::new();
+    let duplicates = store
+        .insert_stream::<StoreError>(&profile, texts().into_iter(), |sample| {
+            stored.push(sample.id);
+        })
+        .unwrap();
+    assert_eq!((stored.len(), duplicates), (2, 2));
+    let ids: Vec<_> = store
+        .samples(&profile)
+        .unwrap()
+        .into_iter()
+        .skip(1)
+        .map(|s| s.id)
+        .collect();
+    assert_eq!(ids, stored, "in the order they came, with their ids");
+    assert!(store.samples_revision(&profile).unwrap() > revision);
+}
+
+#[test]
 fn the_same_text_is_stored_once_a_profile() {
     let (_home, store, profile) = home_with_profile();
     let other = store.new_profile("Another voice").unwrap().id;

@@ -102,6 +102,25 @@ fn a_load_that_ends_leaves_no_record() {
 }
 
 #[test]
+fn a_load_that_ends_leaves_another_opening_s_record_of_the_same_file() {
+    let (home, store, _) = home_with_profile();
+    let second = open(home.path(), 2).store;
+    let file = FileStamp {
+        path: "/models/a.gguf".to_owned(),
+        bytes: 10,
+        modified: "1".to_owned(),
+    };
+    let first_mark = store.begin_load(&file).unwrap();
+    let _never_finished = second.begin_load(&file).unwrap();
+    store.finish_load(first_mark).unwrap();
+    // The second ends in the middle of its load.
+    drop((store, second));
+    let opened = open(home.path(), 3);
+    let whats: Vec<_> = opened.cut_short.iter().map(|c| c.what.as_str()).collect();
+    assert_eq!(whats, ["Loading the model file “a.gguf”"]);
+}
+
+#[test]
 fn threads_share_one_store() {
     let (_home, store, profile) = home_with_profile();
     std::thread::scope(|scope| {

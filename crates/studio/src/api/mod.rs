@@ -71,7 +71,7 @@ pub enum Request {
     /// Proposes a summary from the dimensions; stored only if the person had not edited theirs. → `summary`
     SummaryGenerate { profile: ProfileId },
 
-    /// Adds a pasted text. → `sample`
+    /// Adds a pasted text; a very long one becomes several samples. → `sample`
     SampleAdd {
         profile: ProfileId,
         text: String,
@@ -93,8 +93,11 @@ pub enum Request {
     SampleShow { sample: SampleId },
     /// Puts back what was cleaned away. → `sample`
     SampleRestore { sample: SampleId },
-    /// Removes it; says what was derived from it. → `gone`
+    /// Removes it, after a snapshot; says what was derived from it. → `gone`
     SampleRemove { sample: SampleId },
+
+    /// Erases every safety copy of the home, so that what was deleted is in none. → `gone`
+    CopiesForget,
 
     /// Counted habits, no model needed. → `fingerprint`
     FingerprintShow { profile: ProfileId },
@@ -494,6 +497,9 @@ pub struct Gone {
     pub what: String,
     /// What was derived from it and is marked or gone now, in words, one a line.
     pub derived: Vec<String>,
+    /// Safety copies of the home, made before deletions and upgrades, that may still hold it; `copies_forget` erases
+    /// them.
+    pub copies: u32,
 }
 
 /// A stretch of a word-level difference.
@@ -589,11 +595,14 @@ pub enum Response {
     },
     Sample {
         sample: Sample,
+        /// Of a text that was just added: how many samples it became, of which this is the first.
+        counts: Option<ImportCounts>,
     },
     ImportScan {
         scan: ImportScan,
     },
     Imported {
+        /// The first few of them; `counts` speaks of all.
         samples: Vec<Sample>,
         counts: ImportCounts,
     },

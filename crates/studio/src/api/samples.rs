@@ -43,6 +43,10 @@ pub struct ImportScan {
 pub struct ImportCounts {
     /// Samples added.
     pub kept: u32,
+    /// Words in them.
+    pub words: u32,
+    /// Texts so long that each became several samples.
+    pub split: u32,
     /// Messages by other people.
     pub other_people: u32,
     /// Quoted replies cut.
@@ -59,4 +63,8 @@ pub struct ImportCounts {
     pub other_language: u32,
     /// Attachments ignored.
     pub attachments: u32,
+    /// Mails without plain text, taken from their HTML.
+    pub html_only: u32,
+    /// Whether the file holds more texts than are taken from one file; those after the limit were not read.
+    pub stopped_at_limit: bool,
 }

@@ -544,14 +544,6 @@ column: number,
 /**
  * What to append.
  */
-text: string, } | { "type": "column_note", 
-/**
- * Column number, from 0.
- */
-column: number, 
-/**
- * One sentence.
- */
 text: string, } | { "type": "run_started", 
 /**
  * The run.
@@ -686,7 +678,12 @@ what: string,
 /**
  * What was derived from it and is marked or gone now, in words, one a line.
  */
-derived: Array<string>, };
+derived: Array<string>, 
+/**
+ * Safety copies of the home, made before deletions and upgrades, that may still hold it; `copies_forget` erases
+ * them.
+ */
+copies: number, };
 
 export type Hypothesis = { 
 /**
@@ -728,6 +725,14 @@ export type ImportCounts = {
  */
 kept: number, 
 /**
+ * Words in them.
+ */
+words: number, 
+/**
+ * Texts so long that each became several samples.
+ */
+split: number, 
+/**
  * Messages by other people.
  */
 other_people: number, 
@@ -758,7 +763,15 @@ other_language: number,
 /**
  * Attachments ignored.
  */
-attachments: number, };
+attachments: number, 
+/**
+ * Mails without plain text, taken from their HTML.
+ */
+html_only: number, 
+/**
+ * Whether the file holds more texts than are taken from one file; those after the limit were not read.
+ */
+stopped_at_limit: boolean, };
 
 export type ImportScan = { 
 /**
@@ -1144,19 +1157,23 @@ start: number,
  */
 end: number, 
 /**
- * The text that was cut.
+ * The text that was cut; empty for mail and chats, of which nothing that was cut is kept.
  */
 text: string, };
 
 export type RemovalKind = "quoted_reply" | "signature" | "forwarded" | "boilerplate" | "not_prose";
 
-export type Request = { "type": "status" } | { "type": "cut_short_seen" } | { "type": "settings_show" } | { "type": "settings_set", settings: Settings, } | { "type": "profile_list" } | { "type": "profile_new", name: string, } | { "type": "profile_show", profile: ProfileId, } | { "type": "profile_rename", profile: ProfileId, name: string, } | { "type": "profile_sensitive", profile: ProfileId, on: boolean, } | { "type": "profile_describe", profile: ProfileId, text: string, } | { "type": "profile_export", profile: ProfileId, } | { "type": "profile_delete", profile: ProfileId, } | { "type": "summary_set", profile: ProfileId, text: string, } | { "type": "summary_generate", profile: ProfileId, } | { "type": "sample_add", profile: ProfileId, text: string, title: string | null, } | { "type": "import_scan", file: FileTicket, } | { "type": "import_run", profile: ProfileId, file: FileTicket, mine: Array<string>, } | { "type": "sample_list", profile: ProfileId, } | { "type": "sample_show", sample: SampleId, } | { "type": "sample_restore", sample: SampleId, } | { "type": "sample_remove", sample: SampleId, } | { "type": "fingerprint_show", profile: ProfileId, } | { "type": "infer", profile: ProfileId, model: string | null, } | { "type": "dimension_set", profile: ProfileId, dimension: string, score: number, } | { "type": "dimension_reset", profile: ProfileId, dimension: string, } | { "type": "dimension_object", profile: ProfileId, dimension: string, object: string, } | { "type": "hypothesis_list", profile: ProfileId, } | { "type": "hypothesis_decide", hypothesis: HypothesisId, decision: Decision, } | { "type": "hypothesis_add", profile: ProfileId, statement: string, } | { "type": "prompt_preview", profile: ProfileId, intent: Intent, brief: string, columns: Array<Column>, model: string | null, } | { "type": "write", profile: ProfileId, intent: Intent, brief: string, columns: Array<Column>, model: string | null, } | { "type": "draft_list", profile: ProfileId, } | { "type": "draft_keep", draft: DraftId, keep: boolean, } | { "type": "draft_delete", draft: DraftId, } | { "type": "draft_diff", left: DraftId, right: DraftId, } | { "type": "blind_pair", left: DraftId, right: DraftId, } | { "type": "vote_cast", pair: PairId, choice: Choice, voter: Voter, } | { "type": "vote_tally", profile: ProfileId, } | { "type": "align_preflight", profile: ProfileId, settings: SftSettings, model: string | null, } | { "type": "align_sft", profile: ProfileId, settings: SftSettings, model: string | null, name: string | null, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
+export type Request = { "type": "status" } | { "type": "cut_short_seen" } | { "type": "settings_show" } | { "type": "settings_set", settings: Settings, } | { "type": "profile_list" } | { "type": "profile_new", name: string, } | { "type": "profile_show", profile: ProfileId, } | { "type": "profile_rename", profile: ProfileId, name: string, } | { "type": "profile_sensitive", profile: ProfileId, on: boolean, } | { "type": "profile_describe", profile: ProfileId, text: string, } | { "type": "profile_export", profile: ProfileId, } | { "type": "profile_delete", profile: ProfileId, } | { "type": "summary_set", profile: ProfileId, text: string, } | { "type": "summary_generate", profile: ProfileId, } | { "type": "sample_add", profile: ProfileId, text: string, title: string | null, } | { "type": "import_scan", file: FileTicket, } | { "type": "import_run", profile: ProfileId, file: FileTicket, mine: Array<string>, } | { "type": "sample_list", profile: ProfileId, } | { "type": "sample_show", sample: SampleId, } | { "type": "sample_restore", sample: SampleId, } | { "type": "sample_remove", sample: SampleId, } | { "type": "copies_forget" } | { "type": "fingerprint_show", profile: ProfileId, } | { "type": "infer", profile: ProfileId, model: string | null, } | { "type": "dimension_set", profile: ProfileId, dimension: string, score: number, } | { "type": "dimension_reset", profile: ProfileId, dimension: string, } | { "type": "dimension_object", profile: ProfileId, dimension: string, object: string, } | { "type": "hypothesis_list", profile: ProfileId, } | { "type": "hypothesis_decide", hypothesis: HypothesisId, decision: Decision, } | { "type": "hypothesis_add", profile: ProfileId, statement: string, } | { "type": "prompt_preview", profile: ProfileId, intent: Intent, brief: string, columns: Array<Column>, model: string | null, } | { "type": "write", profile: ProfileId, intent: Intent, brief: string, columns: Array<Column>, model: string | null, } | { "type": "draft_list", profile: ProfileId, } | { "type": "draft_keep", draft: DraftId, keep: boolean, } | { "type": "draft_delete", draft: DraftId, } | { "type": "draft_diff", left: DraftId, right: DraftId, } | { "type": "blind_pair", left: DraftId, right: DraftId, } | { "type": "vote_cast", pair: PairId, choice: Choice, voter: Voter, } | { "type": "vote_tally", profile: ProfileId, } | { "type": "align_preflight", profile: ProfileId, settings: SftSettings, model: string | null, } | { "type": "align_sft", profile: ProfileId, settings: SftSettings, model: string | null, name: string | null, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
 
-export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, } | { "type": "import_scan", scan: ImportScan, } | { "type": "imported", samples: Array<Sample>, counts: ImportCounts, } | { "type": "fingerprint", fingerprint: Fingerprint, } | { "type": "reading", reading: Reading, } | { "type": "hypotheses", hypotheses: Array<Hypothesis>, } | { "type": "hypothesis", hypothesis: Hypothesis, } | { "type": "prompts", prompts: Array<string>, 
+export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, 
 /**
- * What each prompt had to leave out or does without, in words.
+ * Of a text that was just added: how many samples it became, of which this is the first.
  */
-notes: Array<Array<string>>, } | { "type": "drafts", drafts: Array<Draft>, } | { "type": "draft", draft: Draft, } | { "type": "diff", parts: Array<DiffPart>, } | { "type": "pair", pair: BlindPair, } | { "type": "voted", voted: Voted, } | { "type": "tallies", tallies: Array<Tally>, } | { "type": "preflight", preflight: Preflight, } | { "type": "run", run: Run, adapter: Adapter | null, } | { "type": "runs", runs: Array<Run>, } | { "type": "adapters", adapters: Array<Adapter>, } | { "type": "adapter", adapter: Adapter, } | { "type": "retest", retest: Retest, } | { "type": "models", models: Array<ModelEntry>, } | { "type": "model", model: ModelEntry, } | { "type": "doctor", report: DoctorReport, } | { "type": "score", report: ScoreReport, } | { "type": "bench", report: BenchReport, } | { "type": "bench_train", report: BenchTrainReport, } | { "type": "eval", report: EvalReport, } | { "type": "demo", report: DemoReport, } | { "type": "plot", format: PlotFormat, bytes: Array<number>, };
+counts: ImportCounts | null, } | { "type": "import_scan", scan: ImportScan, } | { "type": "imported", 
+/**
+ * The first few of them; `counts` speaks of all.
+ */
+samples: Array<Sample>, counts: ImportCounts, } | { "type": "fingerprint", fingerprint: Fingerprint, } | { "type": "reading", reading: Reading, } | { "type": "hypotheses", hypotheses: Array<Hypothesis>, } | { "type": "hypothesis", hypothesis: Hypothesis, } | { "type": "prompts", prompts: Array<string>, } | { "type": "drafts", drafts: Array<Draft>, } | { "type": "draft", draft: Draft, } | { "type": "diff", parts: Array<DiffPart>, } | { "type": "pair", pair: BlindPair, } | { "type": "voted", voted: Voted, } | { "type": "tallies", tallies: Array<Tally>, } | { "type": "preflight", preflight: Preflight, } | { "type": "run", run: Run, adapter: Adapter | null, } | { "type": "runs", runs: Array<Run>, } | { "type": "adapters", adapters: Array<Adapter>, } | { "type": "adapter", adapter: Adapter, } | { "type": "retest", retest: Retest, } | { "type": "models", models: Array<ModelEntry>, } | { "type": "model", model: ModelEntry, } | { "type": "doctor", report: DoctorReport, } | { "type": "score", report: ScoreReport, } | { "type": "bench", report: BenchReport, } | { "type": "bench_train", report: BenchTrainReport, } | { "type": "eval", report: EvalReport, } | { "type": "demo", report: DemoReport, } | { "type": "plot", format: PlotFormat, bytes: Array<number>, };
 
 export type Retest = { 
 /**
@@ -1537,14 +1554,6 @@ challenger: string,
  * Against what.
  */
 against: string, 
-/**
- * The model that wrote both sides; empty where two models did, which the sides then name.
- */
-model: string, 
-/**
- * What both sides were written for; absent where that differs, which the sides then name.
- */
-intent: Intent | null, 
 /**
  * Wins of the challenger; a tie counts one half.
  */

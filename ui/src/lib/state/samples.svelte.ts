@@ -66,13 +66,14 @@ export class SamplesState {
     this.addError = null;
     try {
       const profile = await this.studio.needProfile();
-      const { sample } = await this.studio.ask(
+      const { sample, counts } = await this.studio.ask(
         { type: "sample_add", profile: profile.id, text, title: null },
         "sample",
       );
       if (this.pasted === text) this.pasted = "";
       this.latest = sample.id;
-      this.studio.say(`Added: ${plural(sample.words, "word")}.`);
+      const parts = counts && counts.kept > 1 ? `, cut between paragraphs into ${plural(counts.kept, "text")}` : "";
+      this.studio.say(`Added: ${plural(counts?.words ?? sample.words, "word")}${parts}.`);
       await this.#changed();
     } catch (error) {
       this.addError = asUserError(error);
@@ -157,6 +158,17 @@ export class SamplesState {
       await this.#changed();
     } catch (error) {
       this.error = asUserError(error);
+    }
+  }
+
+  /** Erases every safety copy of the home; the note of what was removed stays open and says so. */
+  async forgetCopies(): Promise<void> {
+    try {
+      await this.studio.forgetCopies();
+      if (this.removed) this.removed = { ...this.removed, copies: 0 };
+    } catch (error) {
+      this.error = asUserError(error);
+      this.removed = null;
     }
   }
 

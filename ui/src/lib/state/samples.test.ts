@@ -63,13 +63,16 @@ test("dropped files go to Samples from any view, and to Models from Models", asy
 
 test("putting back and removing say what changed", async () => {
   const { studio } = await openStudio();
-  const mail = studio.samples.list.find((s) => s.removed.length > 0);
-  if (!mail) throw new Error("the fake has a mail with something cut");
-  await studio.samples.restore(mail.id);
-  const whole = studio.samples.list.find((s) => s.id === mail.id);
+  const page = studio.samples.list.find((s) => s.removed.some((r) => r.text !== ""));
+  if (!page) throw new Error("the fake has a document with something cut");
+  await studio.samples.restore(page.id);
+  const whole = studio.samples.list.find((s) => s.id === page.id);
   expect(whole?.removed).toEqual([]);
-  expect(whole?.text.length).toBeGreaterThan(mail.text.length);
-  await studio.samples.remove(mail.id);
-  expect(studio.samples.list.some((s) => s.id === mail.id)).toBe(false);
+  expect(whole?.text.length).toBeGreaterThan(page.text.length);
+  await studio.samples.remove(page.id);
+  expect(studio.samples.list.some((s) => s.id === page.id)).toBe(false);
   expect(studio.samples.removed?.derived.length).toBeGreaterThan(0);
+  expect(studio.samples.removed?.copies, "the safety copies still hold it").toBe(2);
+  await studio.samples.forgetCopies();
+  expect(studio.samples.removed?.copies).toBe(0);
 });

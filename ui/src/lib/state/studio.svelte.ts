@@ -212,8 +212,13 @@ export class Studio {
         this.align.clear();
       }
     }
-    this.say(gone.what);
+    this.say(gone.copies > 0 ? `${gone.what} Safety copies of your home still hold it; Settings erases them.` : gone.what);
     return gone.derived;
+  }
+
+  /** Erases every safety copy of the home: what was deleted is still in them. */
+  async forgetCopies(): Promise<void> {
+    this.say((await this.ask({ type: "copies_forget" }, "gone")).gone.what);
   }
 
   async setSettings(change: Partial<Settings>): Promise<void> {

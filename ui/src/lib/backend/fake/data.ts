@@ -52,10 +52,12 @@ export function makeSample(profile: string, n: number): Sample {
     removed:
       kind === "email"
         ? [
-            { kind: "quoted_reply", start: 400, end: 480, text: "> Would Thursday at three suit?\n> I could bring the drawings.\n" },
-            { kind: "signature", start: 480, end: 520, text: "--\nM. Halloran\nAllotments, plot 14" },
+            { kind: "quoted_reply", start: 400, end: 480, text: "" },
+            { kind: "signature", start: 480, end: 520, text: "" },
           ]
-        : [],
+        : kind === "document"
+          ? [{ kind: "not_prose", start: 400, end: 430, text: "| plot | beans |\n| 14 | 3 rows |\n" }]
+          : [],
     note: count < 20 ? "Too short to say much; it still counts." : source.language ? "Another language: kept, but the English habits are not counted in it." : "",
   };
 }

@@ -174,7 +174,7 @@ export class FakeStudio {
       case "profile_delete": {
         const { name } = this.#find(request.profile);
         this.profiles = this.profiles.filter((p) => p.id !== request.profile);
-        return { type: "gone", gone: { what: `The profile “${name}” is deleted.`, derived: ["12 samples", "1 trained voice"] } };
+        return { type: "gone", gone: { what: `The profile “${name}” is deleted.`, derived: ["12 samples", "1 trained voice"], copies: 1 } };
       }
       case "profile_show":
         return this.#show(request.profile);
@@ -194,19 +194,21 @@ export class FakeStudio {
       case "sample_list":
         return { type: "samples", samples: this.#of(request.profile) };
       case "sample_show":
-        return { type: "sample", sample: this.#sample(request.sample) };
+        return { type: "sample", sample: this.#sample(request.sample), counts: null };
       case "sample_restore": {
         const sample = this.#sample(request.sample);
         const whole = { ...sample, text: `${sample.text}\n\n${sample.removed.map((r) => r.text).join("\n")}`, removed: [] };
         this.samples = this.samples.map((s) => (s.id === sample.id ? whole : s));
-        return { type: "sample", sample: whole };
+        return { type: "sample", sample: whole, counts: null };
       }
       case "sample_remove": {
         const sample = this.#sample(request.sample);
         this.samples = this.samples.filter((s) => s.id !== sample.id);
         this.#count(sample.profile);
-        return { type: "gone", gone: { what: "The sample is removed.", derived: ["the readings of “My letters” (now out of date)", "the trained voice “My letters 1” learned from it"] } };
+        return { type: "gone", gone: { what: "The sample is removed.", derived: ["the readings of “My letters” (now out of date)", "the trained voice “My letters 1” learned from it"], copies: 2 } };
       }
+      case "copies_forget":
+        return { type: "gone", gone: { what: "The 2 safety copies of this home are erased.", derived: [], copies: 0 } };
       case "import_scan":
         return this.#scan(request.file);
       case "import_run": {
@@ -214,7 +216,7 @@ export class FakeStudio {
         const added = [makeSample(request.profile, 0x40), makeSample(request.profile, 0x41)].map((s) => ({ ...s, id: this.#id("s"), kind: "email" as const }));
         this.samples = [...added, ...this.samples];
         this.#count(request.profile);
-        return { type: "imported", samples: added, counts: { kept: 2, other_people: 14, quoted_replies: 3, signatures: 2, boilerplate: 1, duplicates: 1, too_short: 4, other_language: 0, attachments: 2 } };
+        return { type: "imported", samples: added, counts: { kept: 2, words: 340, split: 1, other_people: 14, quoted_replies: 3, signatures: 2, boilerplate: 1, duplicates: 1, too_short: 4, other_language: 0, attachments: 2, html_only: 1, stopped_at_limit: true } };
       }
       case "fingerprint_show":
         return { type: "fingerprint", fingerprint: makeFingerprint(this.#of(request.profile)) };
@@ -254,7 +256,7 @@ export class FakeStudio {
         return { type: "draft", draft: this.#draft(request.draft) };
       case "draft_delete":
         this.drafts = this.drafts.filter((d) => d.id !== request.draft);
-        return { type: "gone", gone: { what: "The draft is deleted.", derived: [] } };
+        return { type: "gone", gone: { what: "The draft is deleted.", derived: [], copies: 0 } };
       case "draft_diff":
         return { type: "diff", parts: diff(this.#draft(request.left).text, this.#draft(request.right).text) };
       case "blind_pair":
@@ -301,7 +303,7 @@ export class FakeStudio {
       case "adapter_delete": {
         const adapter = this.#adapter(request.adapter);
         this.adapters = this.adapters.filter((a) => a.id !== adapter.id);
-        return { type: "gone", gone: { what: `The trained voice “${adapter.name}” is deleted.`, derived: ["3 drafts were written with it; they stay, marked"] } };
+        return { type: "gone", gone: { what: `The trained voice “${adapter.name}” is deleted.`, derived: ["3 drafts were written with it; they stay, marked"], copies: 0 } };
       }
       case "retest_start":
         return this.#retest(request.adapter, request.pairs, say);
@@ -326,7 +328,7 @@ export class FakeStudio {
       case "model_remove": {
         const model = this.#model(request.model);
         this.#setModel(model.id, { state: "available", in_use: false, details: "" });
-        return { type: "gone", gone: { what: `${model.name} is removed.`, derived: [] } };
+        return { type: "gone", gone: { what: `${model.name} is removed.`, derived: [], copies: 0 } };
       }
       case "model_use":
         this.models = this.models.map((m) => (m.role === "writer" ? { ...m, in_use: m.id === request.model } : m));
@@ -415,7 +417,7 @@ export class FakeStudio {
     const sample: Sample = { ...makeSample(profile, 0), id: this.#id("s"), title, text, words: words(text), language: "en", kind: "pasted", removed: [], note: words(text) < 20 ? "Too short to say much; it still counts." : "" };
     this.samples = [sample, ...this.samples];
     this.#count(profile);
-    return { type: "sample", sample };
+    return { type: "sample", sample, counts: null };
   }
 
   #scan(file: string): Response {
