@@ -3,7 +3,7 @@
 //! A row's target is predicted from its own history alone. Every personal method here is odd in the history: exchange
 //! its labels and the prediction turns.
 
-use idiolect_llm::{Cancel, Message, Role, ScoreRequest, TextModel};
+use idiolect_llm::{Cancel, Message, Role, ScoreRequest, TextModel, Token};
 use idiolect_text::{
     catalog::{Unit, catalog},
     measure,
@@ -11,6 +11,10 @@ use idiolect_text::{
 use serde::Deserialize;
 
 use crate::{Result, likelihood, taste::TasteModel};
+
+mod constants;
+
+pub use constants::{Constants, ConstantsFile, Contrast, Margins, folds, wrong_users};
 
 /// A prompt with the answer a user preferred and the one they did not.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -28,30 +32,11 @@ pub struct Pair {
 pub struct Row {
     /// Whose preference it is.
     pub persona: String,
-    /// The axis the persona lies on.
-    pub axis: String,
     /// The pair to predict.
     #[serde(flatten)]
     pub target: Pair,
     /// 2-4 earlier pairs of the same user.
     pub history: Vec<Pair>,
-}
-
-/// What the counted methods say of each row: margins, > 0 = the chosen answer is predicted, 0 = no idea.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CountedMargins {
-    /// Zero-mean Bayes over counted features of the row's own history.
-    pub bayes: Vec<f64>,
-    /// The same with the history's labels exchanged.
-    pub reversed: Vec<f64>,
-    /// Share right with the histories of users of other personas, one number a row (not a margin).
-    pub wrong_user: Vec<f64>,
-    /// The control that copies the history's length direction.
-    pub copied_length: Vec<f64>,
-    /// The longer answer.
-    pub longer: Vec<f64>,
-    /// Whether the row's answers are of like length (|ln ratio| < .2).
-    pub length_matched: Vec<bool>,
 }
 
 /// Counted features beside length, long words and sentences. Figures go in as they are; what is counted goes in as the
@@ -130,11 +115,19 @@ fn log_words(text: &str) -> f64 {
 }
 
 /// Root mean square of every feature difference over pairs; 1 where a feature never differs.
-pub fn scales(differences: &[Vec<f64>]) -> Vec<f64> {
-    (0..COUNTED)
-        .map(|f| {
-            let squares: f64 = differences.iter().map(|d| d[f] * d[f]).sum();
-            let rms = (squares / differences.len().max(1) as f64).sqrt();
+pub fn scales<'a>(differences: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
+    let (mut squares, mut n) = (vec![0.0; COUNTED], 0.0);
+    for difference in differences {
+        n += 1.0;
+        squares
+            .iter_mut()
+            .zip(difference)
+            .for_each(|(s, d)| *s += d * d);
+    }
+    squares
+        .into_iter()
+        .map(|s| {
+            let rms = (s / f64::max(n, 1.0)).sqrt();
             if rms > 1e-12 { rms } else { 1.0 }
         })
         .collect()
@@ -155,133 +148,138 @@ pub fn difference(pair: &Pair) -> Vec<f64> {
     a.iter().zip(&b).map(|(x, y)| x - y).collect()
 }
 
-/// Scores all rows by counting; no model. Scales come from all pairs of all rows, whose labels they do not see.
-///
-/// # Errors
-/// A text whose features are not finite.
-pub fn counted(rows: &[Row]) -> Result<CountedMargins> {
-    let targets: Vec<Vec<f64>> = rows.iter().map(|r| difference(&r.target)).collect();
-    let histories: Vec<Vec<Vec<f64>>> = rows
-        .iter()
-        .map(|r| r.history.iter().map(difference).collect())
-        .collect();
-    let all: Vec<Vec<f64>> = targets
-        .iter()
-        .chain(histories.iter().flatten())
-        .cloned()
-        .collect();
-    let scales = scales(&all);
-    let targets: Vec<Vec<f64>> = targets.iter().map(|d| scaled(d, &scales)).collect();
-    let fit = |sign: f64| -> Result<Vec<TasteModel>> {
-        histories
-            .iter()
-            .map(|h| {
-                let votes: Vec<Vec<f64>> = h
-                    .iter()
-                    .map(|d| scaled(d, &scales).iter().map(|v| sign * v).collect())
-                    .collect();
-                TasteModel::fit(&votes, COUNTED, TasteModel::PRIOR_VARIANCE)
-            })
-            .collect()
-    };
-    let tastes = fit(1.0)?;
-    let reversed = fit(-1.0)?;
-    let own = |models: &[TasteModel]| {
-        models
-            .iter()
-            .zip(&targets)
-            .map(|(m, d)| m.margin(d))
-            .collect()
-    };
-    let wrong_user = rows
-        .iter()
-        .zip(&targets)
-        .map(|(row, target)| {
-            let margins: Vec<f64> = rows
-                .iter()
-                .zip(&tastes)
-                .filter(|(other, _)| other.persona != row.persona)
-                .map(|(_, m)| m.margin(target))
-                .collect();
-            accuracy(&margins)
-        })
-        .collect();
-    let longer: Vec<f64> = rows
-        .iter()
-        .map(|r| log_words(&r.target.chosen) - log_words(&r.target.rejected))
-        .collect();
-    let copied_length = rows
-        .iter()
-        .zip(&longer)
-        .map(|(row, target)| {
-            let direction: f64 = row
-                .history
-                .iter()
-                .map(|p| log_words(&p.chosen) - log_words(&p.rejected))
-                .sum();
-            if direction == 0.0 {
-                0.0
-            } else {
-                direction.signum() * target
-            }
-        })
-        .collect();
-    Ok(CountedMargins {
-        bayes: own(&tastes),
-        reversed: own(&reversed),
-        wrong_user,
-        copied_length,
-        length_matched: longer.iter().map(|d| d.abs() < LIKE_LENGTH).collect(),
-        longer,
-    })
+/// Rows counted once: what every method but the model starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counted {
+    /// Feature differences of each row's target.
+    pub targets: Vec<Vec<f64>>,
+    /// Feature differences of each row's history.
+    pub histories: Vec<Vec<Vec<f64>>>,
+    /// Log words of the chosen answer over the rejected one's: > 0 where the longer is right.
+    pub longer: Vec<f64>,
+    /// The control that copies the history's length direction: > 0 where it is right.
+    pub copied_length: Vec<f64>,
+    /// Whether the row's answers are of like length (|ln ratio| < .2).
+    pub length_matched: Vec<bool>,
 }
 
-/// The model's personal signal on one row: the summed log-prob margin of chosen over rejected after chat turns with
-/// the preferred answers, minus the same after turns with the rejected ones. Odd in the history.
+impl Counted {
+    /// Counts all rows; no label but each history's own is looked at.
+    pub fn of(rows: &[Row]) -> Self {
+        let length = |p: &Pair| log_words(&p.chosen) - log_words(&p.rejected);
+        let longer: Vec<f64> = rows.iter().map(|r| length(&r.target)).collect();
+        let copied_length = rows
+            .iter()
+            .zip(&longer)
+            .map(|(row, target)| {
+                let direction: f64 = row.history.iter().map(length).sum();
+                if direction == 0.0 {
+                    0.0
+                } else {
+                    direction.signum() * target
+                }
+            })
+            .collect();
+        Self {
+            targets: rows.iter().map(|r| difference(&r.target)).collect(),
+            histories: rows
+                .iter()
+                .map(|r| r.history.iter().map(difference).collect())
+                .collect(),
+            copied_length,
+            length_matched: longer.iter().map(|d| d.abs() < LIKE_LENGTH).collect(),
+            longer,
+        }
+    }
+
+    /// The taste behind every row's history: zero-mean Bayes over its scaled differences.
+    ///
+    /// # Errors
+    /// A text whose features are not finite.
+    pub fn tastes(&self, scales: &[f64], prior_variance: f64) -> Result<Vec<TasteModel>> {
+        self.histories
+            .iter()
+            .map(|history| {
+                let votes: Vec<Vec<f64>> = history.iter().map(|d| scaled(d, scales)).collect();
+                TasteModel::fit(&votes, COUNTED, prior_variance)
+            })
+            .collect()
+    }
+
+    /// The same rows with every history's labels exchanged.
+    pub fn reversed(&self) -> Self {
+        let mut turned = self.clone();
+        for value in turned.histories.iter_mut().flatten().flatten() {
+            *value = -*value;
+        }
+        turned
+    }
+}
+
+/// The model's personal signal: for each target the summed log-prob margin of chosen over rejected after chat turns with
+/// the preferred answers of `history`, minus the same after turns with the rejected ones. Odd in the history. What the
+/// targets' prompts share, the history, is computed once.
 ///
 /// # Errors
 /// The model's.
-pub fn contrast(model: &dyn TextModel, row: &Row, cancel: &Cancel) -> Result<f64> {
-    let turns = |answer: fn(&Pair) -> &str| {
+pub fn contrasts(
+    model: &dyn TextModel,
+    history: &[Pair],
+    targets: &[&Pair],
+    cancel: &Cancel,
+) -> Result<Vec<f64>> {
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let turns = |answer: fn(&Pair) -> &str, prompt: &str| -> Result<Vec<Token>> {
         let mut messages = Vec::new();
-        for pair in &row.history {
+        for pair in history {
             messages.push(Message::new(Role::User, pair.prompt.as_str()));
             messages.push(Message::new(Role::Assistant, answer(pair)));
         }
-        messages.push(Message::new(Role::User, row.target.prompt.as_str()));
-        messages
+        messages.push(Message::new(Role::User, prompt));
+        Ok(model.encode_prompt(&model.render(&messages)?)?)
     };
-    let continuations = vec![
-        model.encode(&row.target.chosen)?,
-        model.encode(&row.target.rejected)?,
-    ];
-    let requests = [turns(|p| &p.chosen), turns(|p| &p.rejected)]
-        .into_iter()
-        .map(|messages| {
-            Ok(ScoreRequest {
-                prefix: model.encode_prompt(&model.render(&messages)?)?,
-                continuations: continuations.clone(),
-                adapter: None,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let rows = model.score(&requests, cancel)?;
-    let margin = |r: &[Vec<f32>]| likelihood::total(&r[0]) - likelihood::total(&r[1]);
-    Ok(margin(&rows[0]) - margin(&rows[1]))
+    let mut margins = vec![0.0; targets.len()];
+    let answers: [(f64, fn(&Pair) -> &str); 2] = [(1.0, |p| &p.chosen), (-1.0, |p| &p.rejected)];
+    for (sign, answer) in answers {
+        let prompts: Vec<Vec<Token>> = targets
+            .iter()
+            .map(|target| turns(answer, &target.prompt))
+            .collect::<Result<_>>()?;
+        let shared = shared_prefix(&prompts);
+        let mut request = ScoreRequest {
+            prefix: prompts.first().map_or(&[][..], |p| &p[..shared]).to_vec(),
+            ..ScoreRequest::default()
+        };
+        for (prompt, target) in prompts.iter().zip(targets) {
+            for text in [&target.chosen, &target.rejected] {
+                let mut tokens = prompt[shared..].to_vec();
+                tokens.extend(model.encode(text)?);
+                request.continuations.push(tokens);
+            }
+        }
+        let rows = model.score(&[request], cancel)?;
+        for ((margin, prompt), pair) in margins.iter_mut().zip(&prompts).zip(rows[0].chunks(2)) {
+            let answer = |row: &[f32]| likelihood::total(&row[prompt.len() - shared..]);
+            *margin += sign * (answer(&pair[0]) - answer(&pair[1]));
+        }
+    }
+    Ok(margins)
 }
 
-/// Two margins joined, each over its own root mean square, the second at `weight` (.3 carried, without a fit).
-pub fn fused(first: &[f64], second: &[f64], weight: f64) -> Vec<f64> {
-    let rms = |v: &[f64]| {
-        let r = (v.iter().map(|x| x * x).sum::<f64>() / v.len().max(1) as f64).sqrt();
-        if r > 1e-12 { r } else { 1.0 }
+/// Tokens that all of them begin with.
+fn shared_prefix(prompts: &[Vec<Token>]) -> usize {
+    let Some((first, others)) = prompts.split_first() else {
+        return 0;
     };
-    let (a, b) = (rms(first), rms(second));
-    first
-        .iter()
-        .zip(second)
-        .map(|(x, y)| x / a + weight * y / b)
-        .collect()
+    others.iter().fold(first.len(), |shared, other| {
+        first[..shared]
+            .iter()
+            .zip(other)
+            .take_while(|(a, b)| a == b)
+            .count()
+    })
 }
 
 /// Share right of margins; exact zeros count one half. 0 for none.
@@ -313,11 +311,11 @@ pub fn flip_share(forward: &[f64], reversed: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use idiolect_llm::testing::FakeModel;
 
-    fn pair(prompt: &str, chosen: &str, rejected: &str) -> Pair {
+    pub(crate) fn pair(prompt: &str, chosen: &str, rejected: &str) -> Pair {
         Pair {
             prompt: prompt.into(),
             chosen: chosen.into(),
@@ -326,7 +324,7 @@ mod tests {
     }
 
     /// One user likes exclamations, one likes long words; answers are equally long.
-    fn rows() -> Vec<Row> {
+    pub(crate) fn rows() -> Vec<Row> {
         let lively = [
             "What a day it is! Go out now!",
             "Yes! You can do this, my friend!",
@@ -343,34 +341,15 @@ mod tests {
         vec![
             Row {
                 persona: "lively".into(),
-                axis: "tone".into(),
                 target: pair("Say more.", lively[0], learned[0]),
                 history: history(lively, learned),
             },
             Row {
                 persona: "learned".into(),
-                axis: "tone".into(),
                 target: pair("Say more.", learned[0], lively[0]),
                 history: history(learned, lively),
             },
         ]
-    }
-
-    #[test]
-    fn a_history_predicts_its_own_user_and_not_the_other() {
-        let m = counted(&rows()).unwrap();
-        assert_eq!(accuracy(&m.bayes), 1.0, "{:?}", m.bayes);
-        assert_eq!(
-            accuracy(&m.wrong_user.iter().map(|s| s - 0.5).collect::<Vec<_>>()),
-            0.0,
-            "{:?}",
-            m.wrong_user
-        );
-        assert_eq!(flip_share(&m.bayes, &m.reversed), 1.0);
-        for (a, b) in m.bayes.iter().zip(&m.reversed) {
-            assert!((a + b).abs() < 1e-8, "odd in the history: {a} {b}");
-        }
-        assert_eq!(m.length_matched.len(), 2);
     }
 
     #[test]
@@ -379,32 +358,49 @@ mod tests {
         r.truncate(1);
         r[0].target = pair("?", "one two three four", "one two");
         r[0].history = vec![pair("?", "one", "one two three")];
-        let m = counted(&r).unwrap();
+        let m = Counted::of(&r);
         assert!(m.longer[0] > 0.0 && m.copied_length[0] < 0.0, "{m:?}");
         assert!(!m.length_matched[0]);
         r[0].history = vec![pair("?", "one", "two")];
         assert_eq!(
-            counted(&r).unwrap().copied_length[0],
+            Counted::of(&r).copied_length[0],
             0.0,
             "no direction to copy"
         );
     }
 
     #[test]
-    fn the_contrast_is_odd_in_the_history() {
+    fn the_contrast_is_odd_in_the_history_and_the_same_in_company() {
         let model = FakeModel::new();
         let cancel = Cancel::new();
         let row = rows().remove(0);
-        let forward = contrast(&model, &row, &cancel).unwrap();
+        let other = pair(
+            "Tell me a story.",
+            "There was a king!",
+            "Once a considerable king.",
+        );
+        let alone = |history: &[Pair], target: &Pair| {
+            contrasts(&model, history, &[target], &cancel).unwrap()[0]
+        };
+        let forward = alone(&row.history, &row.target);
         let mut turned = row.clone();
         for p in &mut turned.history {
             std::mem::swap(&mut p.chosen, &mut p.rejected);
         }
-        let back = contrast(&model, &turned, &cancel).unwrap();
+        let back = alone(&turned.history, &row.target);
         assert!(forward != 0.0, "the history has an effect");
         assert!(
             (forward + back).abs() < 1e-3 * forward.abs(),
             "{forward} {back}"
+        );
+        let both = contrasts(&model, &row.history, &[&row.target, &other], &cancel).unwrap();
+        let apart = [forward, alone(&row.history, &other)];
+        for (a, b) in both.iter().zip(apart) {
+            assert!((a - b).abs() < 1e-3 * b.abs().max(1.0), "{a} {b}");
+        }
+        assert_eq!(
+            contrasts(&model, &row.history, &[], &cancel).unwrap(),
+            [0.0; 0]
         );
     }
 
@@ -412,11 +408,6 @@ mod tests {
     fn shares_are_counted_by_hand() {
         assert_eq!(accuracy(&[1.0, -1.0, 0.0, 2.0]), 0.625);
         assert_eq!(flip_share(&[1.0, 1.0, -1.0], &[-1.0, 1.0, 1.0]), 0.5);
-        let f = fused(&[2.0, -2.0], &[-1.0, 1.0], 0.3);
-        assert!(
-            (f[0] - 0.7).abs() < 1e-12 && (f[1] + 0.7).abs() < 1e-12,
-            "{f:?}"
-        );
     }
 
     #[test]
