@@ -3,18 +3,21 @@
 //! A row's target is predicted from its own history alone. Every personal method here is odd in the history: exchange
 //! its labels and the prediction turns.
 
-use idiolect_llm::{Cancel, Message, Role, ScoreRequest, TextModel, Token};
-use idiolect_text::{
-    catalog::{Unit, catalog},
-    measure,
-};
+//!
+//! `features` what an answer is counted by · `contrast` the model's signal · `constants` the few fitted numbers.
+
 use serde::Deserialize;
 
-use crate::{Result, likelihood, taste::TasteModel};
+use crate::{Result, taste::TasteModel};
 
 mod constants;
+mod contrast;
+mod features;
 
 pub use constants::{Constants, ConstantsFile, Contrast, Margins, folds, wrong_users};
+pub use contrast::contrasts;
+use features::log_words;
+pub use features::{COUNTED, difference, phi, scaled, scales};
 
 /// A prompt with the answer a user preferred and the one they did not.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -39,114 +42,8 @@ pub struct Row {
     pub history: Vec<Pair>,
 }
 
-/// Counted features beside length, long words and sentences. Figures go in as they are; what is counted goes in as the
-/// square root of its count: in an answer of twenty words a rate per 1,000 is mostly chance.
-const FEATURES: [&str; 32] = [
-    "length.mean",
-    "readability.grade",
-    "readability.syllables",
-    "readability.flesch",
-    "sentence.mean",
-    "sentence.short",
-    "sentence.long",
-    "sentence.question",
-    "punct.exclamation",
-    "punct.question",
-    "punct.comma",
-    "punct.colon",
-    "punct.dash",
-    "punct.parenthesis",
-    "punct.double_quote",
-    "punct.ellipsis",
-    "contraction.any",
-    "lex.informal",
-    "lex.hedge",
-    "lex.booster",
-    "lex.first_singular",
-    "lex.second_person",
-    "lex.polite",
-    "lex.positive",
-    "lex.negative",
-    "lex.connective_formal",
-    "lex.negation",
-    "suffix.tion",
-    "suffix.adjective",
-    "digits.any",
-    "line.list",
-    "vocabulary.mattr50",
-];
-
-/// Their sum is the share of words over six letters.
-const LONG_WORDS: [&str; 4] = ["length.7", "length.8", "length.9", "length.10"];
-
-/// Numbers a text is counted by.
-pub const COUNTED: usize = FEATURES.len() + 3;
-
-/// Scaled differences beyond this are cut: one odd answer must not decide.
-const CLIP: f64 = 3.0;
-
 /// Answers of like length differ by less than this in log words.
 const LIKE_LENGTH: f64 = 0.2;
-
-/// The counted features of a text, [`COUNTED`] numbers.
-pub fn phi(text: &str) -> Vec<f64> {
-    let vector = measure(text);
-    let long: f64 = LONG_WORDS.iter().filter_map(|id| vector.get(id)).sum();
-    let mut out = vec![
-        log_words(text),
-        long.sqrt(),
-        (vector.sentences as f64 + 1.0).ln(),
-    ];
-    out.extend(FEATURES.iter().map(|id| {
-        catalog().position(id).map_or(0.0, |i| {
-            let rate = vector.values[i];
-            let value = match catalog().features()[i].unit {
-                Unit::PerThousandWords => (rate * vector.base(Unit::PerThousandWords)).sqrt(),
-                _ => rate,
-            };
-            if value.is_finite() { value } else { 0.0 }
-        })
-    }));
-    out
-}
-
-fn log_words(text: &str) -> f64 {
-    (idiolect_text::segment::word_count(text) as f64 + 1.0).ln()
-}
-
-/// Root mean square of every feature difference over pairs; 1 where a feature never differs.
-pub fn scales<'a>(differences: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
-    let (mut squares, mut n) = (vec![0.0; COUNTED], 0.0);
-    for difference in differences {
-        n += 1.0;
-        squares
-            .iter_mut()
-            .zip(difference)
-            .for_each(|(s, d)| *s += d * d);
-    }
-    squares
-        .into_iter()
-        .map(|s| {
-            let rms = (s / f64::max(n, 1.0)).sqrt();
-            if rms > 1e-12 { rms } else { 1.0 }
-        })
-        .collect()
-}
-
-/// Differences over their scales, cut at ±3. No centring: the sign matters.
-pub fn scaled(difference: &[f64], scales: &[f64]) -> Vec<f64> {
-    difference
-        .iter()
-        .zip(scales)
-        .map(|(d, s)| (d / s).clamp(-CLIP, CLIP))
-        .collect()
-}
-
-/// φ(chosen) − φ(rejected).
-pub fn difference(pair: &Pair) -> Vec<f64> {
-    let (a, b) = (phi(&pair.chosen), phi(&pair.rejected));
-    a.iter().zip(&b).map(|(x, y)| x - y).collect()
-}
 
 /// Rows counted once: what every method but the model starts from.
 #[derive(Debug, Clone, PartialEq)]
@@ -216,72 +113,6 @@ impl Counted {
     }
 }
 
-/// The model's personal signal: for each target the summed log-prob margin of chosen over rejected after chat turns with
-/// the preferred answers of `history`, minus the same after turns with the rejected ones. Odd in the history. What the
-/// targets' prompts share, the history, is computed once.
-///
-/// # Errors
-/// The model's.
-pub fn contrasts(
-    model: &dyn TextModel,
-    history: &[Pair],
-    targets: &[&Pair],
-    cancel: &Cancel,
-) -> Result<Vec<f64>> {
-    if targets.is_empty() {
-        return Ok(Vec::new());
-    }
-    let turns = |answer: fn(&Pair) -> &str, prompt: &str| -> Result<Vec<Token>> {
-        let mut messages = Vec::new();
-        for pair in history {
-            messages.push(Message::new(Role::User, pair.prompt.as_str()));
-            messages.push(Message::new(Role::Assistant, answer(pair)));
-        }
-        messages.push(Message::new(Role::User, prompt));
-        Ok(model.encode_prompt(&model.render(&messages)?)?)
-    };
-    let mut margins = vec![0.0; targets.len()];
-    let answers: [(f64, fn(&Pair) -> &str); 2] = [(1.0, |p| &p.chosen), (-1.0, |p| &p.rejected)];
-    for (sign, answer) in answers {
-        let prompts: Vec<Vec<Token>> = targets
-            .iter()
-            .map(|target| turns(answer, &target.prompt))
-            .collect::<Result<_>>()?;
-        let shared = shared_prefix(&prompts);
-        let mut request = ScoreRequest {
-            prefix: prompts.first().map_or(&[][..], |p| &p[..shared]).to_vec(),
-            ..ScoreRequest::default()
-        };
-        for (prompt, target) in prompts.iter().zip(targets) {
-            for text in [&target.chosen, &target.rejected] {
-                let mut tokens = prompt[shared..].to_vec();
-                tokens.extend(model.encode(text)?);
-                request.continuations.push(tokens);
-            }
-        }
-        let rows = model.score(&[request], cancel)?;
-        for ((margin, prompt), pair) in margins.iter_mut().zip(&prompts).zip(rows[0].chunks(2)) {
-            let answer = |row: &[f32]| likelihood::total(&row[prompt.len() - shared..]);
-            *margin += sign * (answer(&pair[0]) - answer(&pair[1]));
-        }
-    }
-    Ok(margins)
-}
-
-/// Tokens that all of them begin with.
-fn shared_prefix(prompts: &[Vec<Token>]) -> usize {
-    let Some((first, others)) = prompts.split_first() else {
-        return 0;
-    };
-    others.iter().fold(first.len(), |shared, other| {
-        first[..shared]
-            .iter()
-            .zip(other)
-            .take_while(|(a, b)| a == b)
-            .count()
-    })
-}
-
 /// Share right of margins; exact zeros count one half. 0 for none.
 pub fn accuracy(margins: &[f64]) -> f64 {
     let right: f64 = margins
@@ -313,7 +144,6 @@ pub fn flip_share(forward: &[f64], reversed: &[f64]) -> f64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use idiolect_llm::testing::FakeModel;
 
     pub(crate) fn pair(prompt: &str, chosen: &str, rejected: &str) -> Pair {
         Pair {
@@ -370,55 +200,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_contrast_is_odd_in_the_history_and_the_same_in_company() {
-        let model = FakeModel::new();
-        let cancel = Cancel::new();
-        let row = rows().remove(0);
-        let other = pair(
-            "Tell me a story.",
-            "There was a king!",
-            "Once a considerable king.",
-        );
-        let alone = |history: &[Pair], target: &Pair| {
-            contrasts(&model, history, &[target], &cancel).unwrap()[0]
-        };
-        let forward = alone(&row.history, &row.target);
-        let mut turned = row.clone();
-        for p in &mut turned.history {
-            std::mem::swap(&mut p.chosen, &mut p.rejected);
-        }
-        let back = alone(&turned.history, &row.target);
-        assert!(forward != 0.0, "the history has an effect");
-        assert!(
-            (forward + back).abs() < 1e-3 * forward.abs(),
-            "{forward} {back}"
-        );
-        let both = contrasts(&model, &row.history, &[&row.target, &other], &cancel).unwrap();
-        let apart = [forward, alone(&row.history, &other)];
-        for (a, b) in both.iter().zip(apart) {
-            assert!((a - b).abs() < 1e-3 * b.abs().max(1.0), "{a} {b}");
-        }
-        assert_eq!(
-            contrasts(&model, &row.history, &[], &cancel).unwrap(),
-            [0.0; 0]
-        );
-    }
-
-    #[test]
     fn shares_are_counted_by_hand() {
         assert_eq!(accuracy(&[1.0, -1.0, 0.0, 2.0]), 0.625);
         assert_eq!(flip_share(&[1.0, 1.0, -1.0], &[-1.0, 1.0, 1.0]), 0.5);
-    }
-
-    #[test]
-    fn every_counted_feature_is_in_the_catalog() {
-        for id in FEATURES.iter().chain(&LONG_WORDS) {
-            assert!(catalog().position(id).is_some(), "{id}");
-        }
-        assert_eq!(phi("").len(), COUNTED);
-        assert!(
-            phi("").iter().all(|v| v.is_finite()),
-            "an empty answer is counted too"
-        );
     }
 }

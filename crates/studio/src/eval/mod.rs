@@ -1,11 +1,12 @@
 //! Evaluations on a data folder: measuring only, nothing of the data is kept but figures.
 //!
 //! Each eval is a file here. Its `plan` checks the request and the data, which needs no model; only then are models
-//! fetched and loaded. `data` reads the folder, `cohort` says which texts are whose and which are held out, `rows` keeps
-//! finished rows, `statistics` holds the bootstrap.
+//! fetched and loaded. `data` reads the folder, `cohort` says which texts are whose and which are held out, `judged`
+//! compares authors, `rows` keeps finished rows, `statistics` holds the bootstrap.
 
 mod cohort;
 mod data;
+mod judged;
 mod psoups;
 mod reliability;
 mod rows;
