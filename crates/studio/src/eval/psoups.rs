@@ -254,7 +254,10 @@ fn notes(rows: &[Row], counted: &Counted, fit: Fit) -> Vec<String> {
         Fit::Nested => format!(
             "This is the file that the shipped numbers were fitted on: feature scales, the two spreads, prior variance and weight were fitted anew for each of {FOLDS} folds, on rows of other prompts. The list of counted features itself was chosen while looking at these rows."
         ),
-        Fit::Shipped => "Feature scales, the two spreads, prior variance and weight are the shipped ones; nothing was fitted on these rows.".to_owned(),
+        Fit::Shipped => format!(
+            "Feature scales, the two spreads, prior variance and weight are the shipped ones, measured with {}; nothing was fitted on these rows.",
+            ConstantsFile::shipped().model
+        ),
     };
     vec![
         fitted,

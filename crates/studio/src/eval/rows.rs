@@ -76,3 +76,16 @@ fn build() -> &'static str {
             })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_named_by_its_file_and_not_by_its_version() {
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let mut hasher = sha2::Sha256::default();
+        sha2::Digest::update(&mut hasher, &program);
+        assert_eq!(build(), crate::models::hex(hasher));
+    }
+}

@@ -249,8 +249,8 @@ fn finished_rows_are_used_again_for_the_same_run_only() {
     );
 }
 
-/// Four authors who each keep saying what the phrases of one dimension say, on three topics in two genres.
-fn author_rows(planted: &[&str], split: bool) -> Vec<Value> {
+/// Authors who each keep saying what the phrases of one dimension say, on three topics.
+fn author_rows(planted: &[&str], genres: &[&str], split: bool) -> Vec<Value> {
     let mut rows = Vec::new();
     for (a, dimension) in planted.iter().enumerate() {
         let index = usize::from(space::find(dimension).unwrap().index);
@@ -259,7 +259,7 @@ fn author_rows(planted: &[&str], split: bool) -> Vec<Value> {
             .iter()
             .enumerate()
         {
-            for genre in ["letter", "essay"] {
+            for genre in genres {
                 let phrase = |i: usize| phrases[(t + i) % phrases.len()].as_str();
                 let text = format!(
                     "In this {genre} on {topic} one {}. Whoever sees {topic} {}. My friend {} too.",
@@ -284,9 +284,18 @@ const PLANTED: [&str; 4] = ["extraversion", "order", "dominance", "nurturance"];
 #[test]
 fn reliability_tells_planted_authors_apart_under_every_split_rule() {
     let place = Place::new();
-    place.write("corpora/cmcc21.jsonl.gz", &author_rows(&PLANTED, false));
-    place.write("corpora/own.jsonl.gz", &author_rows(&PLANTED, true));
-    place.write("corpora/plain.jsonl.gz", &author_rows(&PLANTED, false));
+    place.write(
+        "corpora/cmcc21.jsonl.gz",
+        &author_rows(&PLANTED, &["letter"], false),
+    );
+    place.write(
+        "corpora/own.jsonl.gz",
+        &author_rows(&PLANTED, &["letter"], true),
+    );
+    place.write(
+        "corpora/plain.jsonl.gz",
+        &author_rows(&PLANTED, &["letter"], false),
+    );
     let model = Counting::new();
     for (corpus, rule) in [
         ("cmcc21", "one of 3 topics"),
@@ -325,13 +334,16 @@ fn reliability_tells_planted_authors_apart_under_every_split_rule() {
             idiolect_persona::calibration::CalibrationFile::shipped().least_reliability();
         assert_eq!(steady.controls["threshold"], threshold);
 
-        let asked = model.asked_since(before);
-        assert_eq!(report, place.measure(&model, &request, false));
-        let again = model.asked_since(before) - asked;
-        assert!(
-            again < asked,
-            "finished texts are not read again: {again} of {asked}"
-        );
+        // Reading again costs a second; once is enough.
+        if corpus == "cmcc21" {
+            let asked = model.asked_since(before);
+            assert_eq!(report, place.measure(&model, &request, false));
+            let again = model.asked_since(before) - asked;
+            assert!(
+                again < asked,
+                "finished texts are not read again: {again} of {asked}"
+            );
+        }
     }
 }
 
@@ -344,8 +356,14 @@ fn what_cannot_be_measured_is_refused_before_any_model() {
         request
     };
     place.write("evals/psoups.jsonl.gz", &preference_rows());
-    place.write("corpora/cmcc21.jsonl.gz", &author_rows(&PLANTED, false));
-    place.write("corpora/alone.jsonl.gz", &author_rows(&PLANTED[..1], false));
+    place.write(
+        "corpora/cmcc21.jsonl.gz",
+        &author_rows(&PLANTED, &["letter"], false),
+    );
+    place.write(
+        "corpora/alone.jsonl.gz",
+        &author_rows(&PLANTED[..1], &["letter"], false),
+    );
     let cases: [(&str, &dyn Fn(&mut EvalRequest), ErrorCode); 9] = [
         ("nonsense", &|_| {}, ErrorCode::Usage),
         ("psoups", &|r| r.limit = Some(0), ErrorCode::Usage),
@@ -398,7 +416,10 @@ fn the_fit_is_nested_on_the_file_the_numbers_came_from_only() {
 #[test]
 fn authors_of_cmcc21_get_the_same_cells_and_no_topic_on_both_sides() {
     let place = Place::new();
-    place.write("corpora/cmcc21.jsonl.gz", &author_rows(&PLANTED, false));
+    place.write(
+        "corpora/cmcc21.jsonl.gz",
+        &author_rows(&PLANTED, &["letter", "essay"], false),
+    );
     let folder = data::Folder::open(place.dir.path()).unwrap();
     let (authors, _) = folder.corpus("cmcc21").unwrap();
     let cohort = cohort::Cohort::of("cmcc21", authors, None, 4, 7).unwrap();
