@@ -30,8 +30,8 @@ pub fn contrasts(
         Ok(model.encode_prompt(&model.render(&messages)?)?)
     };
     let mut margins = vec![0.0; targets.len()];
-    let answers: [(f64, fn(&Pair) -> &str); 2] = [(1.0, |p| &p.chosen), (-1.0, |p| &p.rejected)];
-    for (sign, answer) in answers {
+    let preferred: fn(&Pair) -> &str = |p| &p.chosen;
+    for (sign, answer) in [(1.0, preferred), (-1.0, |p| &p.rejected)] {
         let prompts: Vec<Vec<Token>> = targets
             .iter()
             .map(|target| turns(answer, &target.prompt))
