@@ -142,13 +142,14 @@ impl Cohort {
 
     /// (author, text) numbers in strata within which texts may change hands in the control: the same cell, the same side.
     pub(super) fn strata(&self) -> Vec<Vec<(usize, usize)>> {
-        let mut strata: BTreeMap<(bool, &str, &str), Vec<(usize, usize)>> = BTreeMap::new();
+        let mut strata: BTreeMap<[&str; 2], Vec<(usize, usize)>> = BTreeMap::new();
         for (a, texts) in self.texts.iter().enumerate() {
             for (t, text) in texts.iter().enumerate() {
                 let key = match self.rule {
-                    Rule::Own => (is_training(text), "", ""),
-                    Rule::LeaveTopicOut => (false, genre(text), topic(text)),
-                    Rule::RandomHalf => (false, "", ""),
+                    Rule::Own if is_training(text) => ["train", ""],
+                    Rule::Own => ["test", ""],
+                    Rule::LeaveTopicOut => [genre(text), topic(text)],
+                    Rule::RandomHalf => [""; 2],
                 };
                 strata.entry(key).or_default().push((a, t));
             }

@@ -364,7 +364,8 @@ fn what_cannot_be_measured_is_refused_before_any_model() {
         "corpora/alone.jsonl.gz",
         &author_rows(&PLANTED[..1], &["letter"], false),
     );
-    let cases: [(&str, &dyn Fn(&mut EvalRequest), ErrorCode); 9] = [
+    type Change<'a> = &'a dyn Fn(&mut EvalRequest);
+    let cases: [(&str, Change<'_>, ErrorCode); 9] = [
         ("nonsense", &|_| {}, ErrorCode::Usage),
         ("psoups", &|r| r.limit = Some(0), ErrorCode::Usage),
         ("psoups", &|r| r.limit = Some(1), ErrorCode::NotEnough),
