@@ -546,13 +546,13 @@ pub struct EvalArgs {
     /// Folder with corpora/ and evals/.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// Corpus, for evaluations that take one.
+    /// Corpus, for evaluations that read one (reliability; cmcc21 when left away).
     #[arg(long)]
     pub corpus: Option<String>,
-    /// Rows or authors at most: a seeded, stratified sample.
+    /// Rows of an evaluation or authors of a corpus at most: a seeded, stratified sample.
     #[arg(long)]
     pub limit: Option<u32>,
-    /// Texts an author at most.
+    /// Texts an author at most, for evaluations that read a corpus (8 when left away).
     #[arg(long)]
     pub texts: Option<u32>,
     /// Seed of everything random.

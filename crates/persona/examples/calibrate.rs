@@ -24,12 +24,13 @@ use idiolect_llm::{Cancel, DeviceWish, Embedder, TextModel};
 use idiolect_persona::{
     Cache, Instruments,
     calibration::{Calibration, CalibrationFile},
-    dimensions::{LEAST_RELIABILITY, Scope, TextScores, prompt_version, score_text},
-    reliability::{profile_margin, reached_by_chance, split_half},
+    dimensions::{Scope, TextScores, prompt_version, score_text},
+    reliability::{profile_margin, reached_by_chance, split_half, without_cells},
 };
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 const SEED: u64 = 1;
 const SPLITS: u32 = 100;
@@ -45,9 +46,13 @@ struct Line {
     text: String,
 }
 
-fn lines(path: &Path) -> Result<Vec<Line>> {
-    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    BufReader::new(flate2::read::GzDecoder::new(file))
+/// The lines of a file, whose hash goes into `read`.
+fn lines(path: &Path, read: &mut Vec<String>) -> Result<Vec<Line>> {
+    let packed =
+        std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let digest = Sha256::digest(&packed);
+    read.push(digest.iter().map(|b| format!("{b:02x}")).collect());
+    BufReader::new(flate2::read::GzDecoder::new(packed.as_slice()))
         .lines()
         .map(|l| Ok(serde_json::from_str(&l?)?))
         .collect()
@@ -158,7 +163,9 @@ fn main() -> Result<()> {
     };
     let texts_each: usize = arguments.get("--texts").map_or(Ok(8), |v| v.parse())?;
     let corpora = path("--data")?.join("corpora");
-    let mut authors = same_cells(&lines(&corpora.join("cmcc21.jsonl.gz"))?, texts_each);
+    let mut fitted_on = Vec::new();
+    let cmcc = lines(&corpora.join("cmcc21.jsonl.gz"), &mut fitted_on)?;
+    let mut authors = same_cells(&cmcc, texts_each);
     if let Some(most) = arguments.get("--authors") {
         authors = authors.into_iter().take(most.parse()?).collect();
     }
@@ -166,11 +173,15 @@ fn main() -> Result<()> {
         bail!("cmcc21 has only {} authors", authors.len());
     }
     let reference_each: usize = arguments.get("--reference").map_or(Ok(2), |v| v.parse())?;
-    let mut reference = some(lines(&corpora.join("emails7.jsonl.gz"))?, reference_each);
-    reference.extend(some(
-        lines(&corpora.join("techblogs.jsonl.gz"))?,
-        reference_each,
-    ));
+    let mut reference = Vec::new();
+    if reference_each > 0 {
+        for name in ["emails7.jsonl.gz", "techblogs.jsonl.gz"] {
+            reference.extend(some(
+                lines(&corpora.join(name), &mut fitted_on)?,
+                reference_each,
+            ));
+        }
+    }
 
     let model = Engine::load(&path("--model")?, "smollm2-135m-instruct", DeviceWish::Cpu)?;
     // Without an embedder the noisy channel is silent and the standards are the forward source's alone.
@@ -208,9 +219,10 @@ fn main() -> Result<()> {
         .map(|t| score(&t.text))
         .collect::<Result<_>>()?;
 
-    let all: Vec<TextScores> = own.iter().flatten().chain(&others).cloned().collect();
-    let mut calibration = Calibration::measured(&all, &|_| None);
-    let standings: Vec<Vec<Vec<f64>>> = own
+    let all = own.iter().flatten().chain(&others);
+    let texts = all.clone().count();
+    let mut calibration = Calibration::measured(all);
+    let mut standings: Vec<Vec<Vec<f64>>> = own
         .iter()
         .map(|texts| {
             texts
@@ -225,7 +237,7 @@ fn main() -> Result<()> {
                 .collect()
         })
         .collect();
-    let standings = without_cells(standings);
+    without_cells(&mut standings);
     for d in 0..DIMENSIONS {
         let scores: Vec<Vec<f64>> = standings
             .iter()
@@ -235,13 +247,12 @@ fn main() -> Result<()> {
             standard.reliability = split_half(&scores, SPLITS, SEED).map(rounded);
         }
     }
-    report(&calibration, &standings);
-
     let file = CalibrationFile {
         model: "smollm2-135m-instruct".to_owned(),
         model_bytes: model.info().file_bytes,
         prompt_version: prompt_version(),
-        texts: u32::try_from(all.len())?,
+        fitted_on,
+        texts: u32::try_from(texts)?,
         authors: u32::try_from(authors.len())?,
         reached_by_chance: rounded(reached_by_chance(
             authors.len(),
@@ -266,52 +277,41 @@ fn main() -> Result<()> {
             })
             .collect(),
     };
+    report(&file, &standings);
     std::fs::write(path("--out")?, serde_json::to_string_pretty(&file)? + "\n")?;
     Ok(())
-}
-
-/// Takes out what a (genre, topic) cell does to everyone. Texts of an author come in one order of cells: without this, two
-/// halves of an author share no cell while halves of two authors do, which makes a writer look unlike themselves.
-fn without_cells(mut standings: Vec<Vec<Vec<f64>>>) -> Vec<Vec<Vec<f64>>> {
-    let cells = standings.iter().map(Vec::len).min().unwrap_or(0);
-    for cell in 0..cells {
-        for d in 0..DIMENSIONS {
-            let mean =
-                standings.iter().map(|texts| texts[cell][d]).sum::<f64>() / standings.len() as f64;
-            for texts in &mut standings {
-                texts[cell][d] -= mean;
-            }
-        }
-    }
-    standings
 }
 
 fn rounded(v: f64) -> f64 {
     (v * 1e4).round() / 1e4
 }
 
-fn report(calibration: &Calibration, standings: &[Vec<Vec<f64>>]) {
-    let reliability = |d: usize| calibration.dimensions[d].and_then(|s| s.reliability);
-    let mut rows: Vec<(f64, &str)> = space()
+fn report(file: &CalibrationFile, standings: &[Vec<Vec<f64>>]) {
+    let least = file.least_reliability();
+    let reliability = |id: &str| file.dimensions.get(id).and_then(|s| s.reliability);
+    let mut rows: Vec<(f64, &str)> = file
+        .dimensions
         .iter()
-        .filter_map(|d| Some((reliability(usize::from(d.index))?, d.id.as_str())))
+        .filter_map(|(id, s)| Some((s.reliability?, id.as_str())))
         .collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     for (r, id) in &rows {
         println!("{r:6.2} {id}");
     }
-    let reliable = rows.iter().filter(|r| r.0 >= LEAST_RELIABILITY).count();
-    println!(
-        "{reliable} of {} dimensions reach {LEAST_RELIABILITY}",
-        rows.len()
-    );
+    let reliable = rows.iter().filter(|r| r.0 >= least).count();
+    println!("{reliable} of {} dimensions reach {least}", rows.len());
     for (name, keep) in [
         ("all dimensions", f64::NEG_INFINITY),
-        ("reliable ones", LEAST_RELIABILITY),
+        ("reliable ones", least),
     ] {
-        let kept: Vec<usize> = (0..DIMENSIONS)
-            .filter(|&d| reliability(d).is_some_and(|r| r >= keep))
+        let kept: Vec<usize> = space()
+            .iter()
+            .filter(|d| reliability(&d.id).is_some_and(|r| r >= keep))
+            .map(|d| usize::from(d.index))
             .collect();
+        if kept.is_empty() {
+            continue;
+        }
         let cut: Vec<Vec<Vec<f64>>> = standings
             .iter()
             .map(|texts| {
@@ -330,7 +330,7 @@ fn report(calibration: &Calibration, standings: &[Vec<Vec<f64>>]) {
                 "{name}: own minus wrong {mean:.3} ± {:.3} (95 %), positive for {} of {n}; top-1 {:.2}, chance {:.2}",
                 1.96 * sd / n.sqrt(),
                 margins.iter().filter(|m| **m > 0.0).count(),
-                m.top1,
+                m.top1(),
                 m.chance
             );
         }

@@ -1,7 +1,7 @@
 //! What turns raw scores into standings: means, spreads and reliabilities, for one model and prompt version.
 //!
-//! The shipped file holds numbers only. For another model the numbers come from our own reference passages; the
-//! reliabilities of the default model are kept then, as the best that is known.
+//! The shipped file holds numbers only. For another model means and spreads come from our own reference passages, and its
+//! reliabilities are unknown: what one model reads steadily says nothing of another.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -10,6 +10,9 @@ use idiolect_llm::ModelInfo;
 use serde::{Deserialize, Serialize};
 
 use crate::dimensions::{LEAST_RELIABILITY, TextScores};
+
+/// Texts a dimension's noisy channel needs for its spread: with fewer it would be a guess.
+const CHANNEL_TEXTS: usize = 12;
 
 /// Mean and spread of a raw score over reference texts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -69,6 +72,8 @@ pub struct CalibrationFile {
     pub model_bytes: u64,
     /// [`crate::dimensions::prompt_version`] they hold for.
     pub prompt_version: String,
+    /// SHA-256 of the files the numbers were fitted on.
+    pub fitted_on: Vec<String>,
     /// Reference texts.
     pub texts: u32,
     /// Authors the reliabilities were measured on.
@@ -121,19 +126,18 @@ impl Calibration {
     /// How much wider intervals are when the standards rest on a handful of our own passages.
     pub const HANDFUL: f64 = 1.5;
 
-    /// Standards measured on these texts; reliabilities as given, by dimension index.
-    pub fn measured(texts: &[TextScores], reliability: &dyn Fn(usize) -> Option<f64>) -> Self {
+    /// Means and spreads of these texts; reliabilities stay unknown.
+    pub fn measured<'a>(texts: impl Iterator<Item = &'a TextScores> + Clone) -> Self {
         let dimensions = (0..DIMENSIONS)
             .map(|d| {
-                let forward: Vec<f64> = texts.iter().filter_map(|t| t.forward[d]).collect();
-                let channel: Vec<f64> = texts.iter().filter_map(|t| t.channel[d]).collect();
+                let forward: Vec<f64> = texts.clone().filter_map(|t| t.forward[d]).collect();
+                let channel: Vec<f64> = texts.clone().filter_map(|t| t.channel[d]).collect();
                 Standard::of(&forward).map(|forward| DimensionStandard {
                     forward,
-                    // With fewer texts its spread would be a guess.
-                    channel: (channel.len() >= 12)
+                    channel: (channel.len() >= CHANNEL_TEXTS)
                         .then(|| Standard::of(&channel))
                         .flatten(),
-                    reliability: reliability(d),
+                    reliability: None,
                 })
             })
             .collect();
@@ -213,7 +217,7 @@ mod tests {
     #[test]
     fn measured_standards_are_means_and_sample_deviations() {
         let texts: Vec<TextScores> = [1.0, 2.0, 6.0].map(|v| scores(v, Some(v))).to_vec();
-        let c = Calibration::measured(&texts, &|_| None);
+        let c = Calibration::measured(texts.iter());
         let s = c.dimensions[3].unwrap();
         assert_eq!(s.forward.mean, 3.0);
         assert!((s.forward.sd - 7f64.sqrt()).abs() < 1e-12, "√((4+1+9)/2)");

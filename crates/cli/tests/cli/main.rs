@@ -2,6 +2,7 @@
 //! where it is there (`IDIOLECT_MODELS`, as `cargo xtask test` sets it).
 
 mod bad_input;
+mod evaluations;
 mod journey;
 mod measuring;
 mod models;

@@ -8,6 +8,7 @@ use idiolect_core::{
     reading::Reading,
     space::{DIMENSIONS, Dimension, Subject, space},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Instruments, Passage, Progress, Result,
@@ -45,7 +46,7 @@ pub fn prompt_version() -> String {
 }
 
 /// Raw scores of one text, 90 each; `None` where a source has nothing to say.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TextScores {
     /// log P(high phrases | text) − log P(low phrases | text), each against content-free texts; interests centred.
     pub forward: Vec<Option<f64>>,
@@ -117,6 +118,11 @@ pub fn calibration(
         .flat_map(|a| a.texts.iter().take(4))
         .map(|t| t.text.as_str())
         .collect();
+    // So few passages give the noisy channel no standard: it is not asked.
+    let forward_only = Instruments {
+        embedder: None,
+        ..*with
+    };
     let mut scores = Vec::new();
     for (done, text) in passages.iter().enumerate() {
         on_progress(Progress {
@@ -125,16 +131,12 @@ pub fn calibration(
             unit: "passages",
             message: "Getting to know this model on our own passages",
         });
-        scores.push(score_text(with, text, scope)?);
+        scores.push(score_text(&forward_only, text, scope)?);
     }
-    let reliability = |d: usize| {
-        let id = &space()[d].id;
-        shipped.dimensions.get(id).and_then(|s| s.reliability)
-    };
     Ok(Calibration {
         widening: Calibration::HANDFUL,
         least_reliability: shipped.least_reliability(),
-        ..Calibration::measured(&scores, &reliability)
+        ..Calibration::measured(scores.iter())
     })
 }
 

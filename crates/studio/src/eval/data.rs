@@ -30,6 +30,13 @@ pub(super) struct CorpusText {
     pub(super) author: String,
     pub(super) id: String,
     pub(super) text: String,
+    /// `train` or anything else, where the file has a split of its own.
+    #[serde(default)]
+    pub(super) split: Option<String>,
+    #[serde(default)]
+    pub(super) genre: Option<String>,
+    #[serde(default)]
+    pub(super) topic: Option<String>,
 }
 
 /// Rows of a file with the hash of the file they came from.

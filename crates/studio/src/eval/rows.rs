@@ -1,13 +1,15 @@
 //! Rows that a run already measured, so that a run that was cut short goes on: reused only for the same
-//! build, model, data, seed and flags.
+//! build, models, data, seed and flags.
+
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use idiolect_core::UserError;
+use idiolect_llm::Cancel;
 use idiolect_store::EvalKey;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
-use crate::{api::EvalRequest, context::Ctx, errors::Told};
+use crate::{api::EvalRequest, context::Ctx, errors::Told, models::sha256_of};
 
 pub(super) struct RowCache {
     key: EvalKey,
@@ -15,20 +17,29 @@ pub(super) struct RowCache {
 }
 
 impl RowCache {
+    /// `model` and `embedder` are hashes of files; `None` where no embedder has a part in the rows.
     pub(super) fn open(
         ctx: &Ctx,
-        version: &str,
         model: &str,
+        embedder: Option<&str>,
         data: &str,
         request: &EvalRequest,
     ) -> Result<Self, UserError> {
+        let EvalRequest {
+            corpus,
+            limit,
+            texts,
+            ..
+        } = request;
         let key = EvalKey {
             eval: request.name.clone(),
-            build: format!("{} {version}", env!("CARGO_PKG_VERSION")),
+            build: build().to_owned(),
             model: model.to_owned(),
             data_sha256: data.to_owned(),
             seed: request.seed,
-            flags: format!("corpus={:?} texts={:?}", request.corpus, request.texts),
+            flags: format!(
+                "corpus={corpus:?} limit={limit:?} texts={texts:?} embedder={embedder:?}"
+            ),
         };
         if request.fresh {
             ctx.studio.store.clear_eval_rows(&key).told()?;
@@ -46,5 +57,35 @@ impl RowCache {
         if let Ok(value) = serde_json::to_value(row) {
             let _ = ctx.studio.store.put_eval_row(&self.key, item, &value);
         }
+    }
+}
+
+/// The running program: its file's hash, so that any change of code or of built-in numbers is another build. Where the file
+/// cannot be read, a name that no other run has.
+fn build() -> &'static str {
+    static BUILD: OnceLock<String> = OnceLock::new();
+    BUILD.get_or_init(|| {
+        std::env::current_exe()
+            .ok()
+            .and_then(|path| sha256_of(&path, &Cancel::new(), |_| {}).ok())
+            .unwrap_or_else(|| {
+                let now = std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .map_or(0, |d| d.as_nanos());
+                format!("unknown-{}-{now}", std::process::id())
+            })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_named_by_its_file_and_not_by_its_version() {
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let mut hasher = sha2::Sha256::default();
+        sha2::Digest::update(&mut hasher, &program);
+        assert_eq!(build(), crate::models::hex(hasher));
     }
 }

@@ -17,7 +17,7 @@ mod verify;
 
 pub(crate) use load::{Writer, in_use};
 pub(crate) use registry::Registry;
-pub(crate) use verify::hex;
+pub(crate) use verify::{hex, sha256_of};
 
 use std::path::PathBuf;
 

@@ -1,0 +1,454 @@
+//! Both evaluations on tiny data of our own, with the toy model: what is planted is found, controls do not win, finished
+//! rows are used again, the fit is named.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use idiolect_core::{
+    ErrorCode,
+    eval::{EvalReport, EvalResult},
+    space,
+};
+use idiolect_llm::{
+    Cancel, GenerateRequest, Generation, Message, ModelInfo, ScoreRequest, TextModel, Token,
+    testing::FakeModel,
+};
+use idiolect_persona::{anchors::anchors, psoups::ConstantsFile};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{Options, Studio, api::FileTicket};
+
+/// The toy model, counting the contexts it is asked about.
+struct Counting {
+    inner: FakeModel,
+    asked: AtomicUsize,
+}
+
+impl Counting {
+    fn new() -> Self {
+        Self {
+            inner: FakeModel::new(),
+            asked: AtomicUsize::new(0),
+        }
+    }
+
+    fn asked_since(&self, before: usize) -> usize {
+        self.asked.load(Ordering::Relaxed) - before
+    }
+}
+
+impl TextModel for Counting {
+    fn info(&self) -> &ModelInfo {
+        self.inner.info()
+    }
+    fn encode(&self, text: &str) -> idiolect_llm::Result<Vec<Token>> {
+        self.inner.encode(text)
+    }
+    fn encode_prompt(&self, prompt: &str) -> idiolect_llm::Result<Vec<Token>> {
+        self.inner.encode_prompt(prompt)
+    }
+    fn decode(&self, tokens: &[Token]) -> String {
+        self.inner.decode(tokens)
+    }
+    fn bos(&self) -> Option<Token> {
+        self.inner.bos()
+    }
+    fn end_of_turn(&self) -> Token {
+        self.inner.end_of_turn()
+    }
+    fn render(&self, messages: &[Message]) -> idiolect_llm::Result<String> {
+        self.inner.render(messages)
+    }
+    fn score(
+        &self,
+        requests: &[ScoreRequest],
+        cancel: &Cancel,
+    ) -> idiolect_llm::Result<Vec<Vec<Vec<f32>>>> {
+        self.asked.fetch_add(requests.len(), Ordering::Relaxed);
+        self.inner.score(requests, cancel)
+    }
+    fn generate(
+        &self,
+        requests: &[GenerateRequest],
+        cancel: &Cancel,
+        on_text: &mut dyn FnMut(usize, &str),
+    ) -> idiolect_llm::Result<Vec<Generation>> {
+        self.inner.generate(requests, cancel, on_text)
+    }
+}
+
+/// A home and a data folder that are gone when the test ends.
+struct Place {
+    dir: tempfile::TempDir,
+    studio: Studio,
+    data: FileTicket,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let studio = Studio::open(Options {
+            home: Some(dir.path().join("home")),
+            models: Some(dir.path().join("models")),
+            offline: true,
+        })
+        .unwrap();
+        for folder in ["evals", "corpora"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        let data = studio.ticket(dir.path().to_owned());
+        Self { dir, studio, data }
+    }
+
+    fn write(&self, file: &str, rows: &[Value]) {
+        let file = std::fs::File::create(self.dir.path().join(file)).unwrap();
+        let mut packed = GzEncoder::new(file, Compression::fast());
+        for row in rows {
+            writeln!(packed, "{row}").unwrap();
+        }
+        packed.finish().unwrap();
+    }
+
+    fn request(&self, name: &str) -> EvalRequest {
+        EvalRequest {
+            name: name.to_owned(),
+            data: self.data.clone(),
+            corpus: None,
+            limit: None,
+            texts: None,
+            seed: 1,
+            model: None,
+            fresh: false,
+        }
+    }
+
+    fn plan(&self, request: &EvalRequest) -> Result<Plan, UserError> {
+        Plan::of(&Ctx::new(&self.studio.inner, &mut |_| {}), request)
+    }
+
+    /// Plans and measures with the toy model; `nested` as if the numbers had been fitted on this file.
+    fn measure(&self, model: &Counting, request: &EvalRequest, nested: bool) -> EvalReport {
+        let mut quiet = |_| {};
+        let ctx = &mut Ctx::new(&self.studio.inner, &mut quiet);
+        let subject = Subject {
+            model,
+            id: "toy",
+            sha256: "toy",
+        };
+        match Plan::of(ctx, request).unwrap() {
+            Plan::Psoups(mut plan) => {
+                assert_eq!(
+                    plan.fit,
+                    Fit::Shipped,
+                    "no number was fitted on our own rows"
+                );
+                if nested {
+                    plan.fit = Fit::Nested;
+                }
+                psoups::run(ctx, &plan, subject, request).unwrap()
+            }
+            Plan::Reliability(plan) => reliability::run(ctx, &plan, subject, request).unwrap(),
+        }
+    }
+
+    fn refused(&self, request: &EvalRequest) -> ErrorCode {
+        let error = self.plan(request).err().expect("refused");
+        assert!(!error.hint.is_empty(), "{error:?}");
+        error.code
+    }
+}
+
+fn result<'a>(report: &'a EvalReport, name: &str) -> &'a EvalResult {
+    report
+        .results
+        .iter()
+        .find(|r| r.name == name)
+        .unwrap_or_else(|| panic!("{name} is missing"))
+}
+
+/// Two users: one likes exclamations and short words, one likes long words.
+fn preference_rows() -> Vec<Value> {
+    let lively = |i: usize| {
+        let thing = ["bird", "boat", "cake", "song", "game", "star"][i % 6];
+        format!("Oh wow! Just look at that {thing}! What fun it is! Go on now!")
+    };
+    let learned = |i: usize| {
+        let thing = [
+            "institutional",
+            "methodological",
+            "experimental",
+            "constitutional",
+            "environmental",
+            "computational",
+        ][i % 6];
+        format!("Considerable {thing} deliberation necessitates comprehensive examination.")
+    };
+    let pair = |i: usize, persona: &str| {
+        let (a, b) = (lively(i), learned(i));
+        let (chosen, rejected) = if persona == "lively" { (a, b) } else { (b, a) };
+        json!({"prompt": format!("Question {i}?"), "chosen": chosen, "rejected": rejected})
+    };
+    let mut rows = Vec::new();
+    for i in 0..5 {
+        for persona in ["lively", "learned"] {
+            let mut row = pair(i, persona);
+            row["persona"] = json!(persona);
+            row["history"] = json!([pair(i + 2, persona), pair(i + 3, persona)]);
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+#[test]
+fn psoups_finds_what_was_planted_and_wrong_users_lose() {
+    let place = Place::new();
+    place.write("evals/psoups.jsonl.gz", &preference_rows());
+    let model = Counting::new();
+    for nested in [false, true] {
+        let report = place.measure(&model, &place.request("psoups"), nested);
+        assert_eq!(report.n, 10);
+        assert_eq!(report.fit, if nested { "nested" } else { "shipped" });
+        for method in ["counted", "model", "fused"] {
+            let r = result(&report, &format!("{method}_accuracy"));
+            assert_eq!(r.value, 1.0, "{r:?}");
+            assert!(r.interval.contains(r.value));
+            assert_eq!(r.controls["wrong_user"], 0.0, "{r:?}");
+            for control in ["chance", "copied_length_direction", "always_longer"] {
+                assert!((0.0..=1.0).contains(&r.controls[control]), "{r:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn finished_rows_are_used_again_for_the_same_run_only() {
+    let place = Place::new();
+    place.write("evals/psoups.jsonl.gz", &preference_rows());
+    let model = Counting::new();
+    let mut request = place.request("psoups");
+    let first = place.measure(&model, &request, false);
+    let all = model.asked_since(0);
+    assert!(all > 0);
+    assert_eq!(first, place.measure(&model, &request, false));
+    assert_eq!(model.asked_since(all), 0, "nothing is asked twice");
+    request.fresh = true;
+    place.measure(&model, &request, false);
+    assert_eq!(model.asked_since(all), all, "--fresh asks everything again");
+    request.fresh = false;
+    request.seed = 2;
+    place.measure(&model, &request, false);
+    assert!(
+        model.asked_since(2 * all) > 0,
+        "another seed is another run"
+    );
+}
+
+/// Authors who each keep saying what the phrases of one dimension say, on three topics.
+fn author_rows(planted: &[&str], genres: &[&str], split: bool) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (a, dimension) in planted.iter().enumerate() {
+        let index = usize::from(space::find(dimension).unwrap().index);
+        let phrases = &anchors()[index].high_phrases;
+        for (t, topic) in ["the harbour", "the kitchen", "the winter"]
+            .iter()
+            .enumerate()
+        {
+            for genre in genres {
+                let phrase = |i: usize| phrases[(t + i) % phrases.len()].as_str();
+                let text = format!(
+                    "In this {genre} on {topic} one {}. Whoever sees {topic} {}. My friend {} too.",
+                    phrase(0),
+                    phrase(1),
+                    phrase(0)
+                );
+                let mut row = json!({"author": format!("A{a}"), "id": format!("{genre}{t}"), "text": text,
+                    "words": 30, "genre": genre, "topic": topic});
+                if split {
+                    row["split"] = json!(if t == 0 { "test" } else { "train" });
+                }
+                rows.push(row);
+            }
+        }
+    }
+    rows
+}
+
+const PLANTED: [&str; 4] = ["extraversion", "order", "dominance", "nurturance"];
+
+#[test]
+fn reliability_tells_planted_authors_apart_under_every_split_rule() {
+    let place = Place::new();
+    place.write(
+        "corpora/cmcc21.jsonl.gz",
+        &author_rows(&PLANTED, &["letter"], false),
+    );
+    place.write(
+        "corpora/own.jsonl.gz",
+        &author_rows(&PLANTED, &["letter"], true),
+    );
+    place.write(
+        "corpora/plain.jsonl.gz",
+        &author_rows(&PLANTED, &["letter"], false),
+    );
+    let model = Counting::new();
+    for (corpus, rule) in [
+        ("cmcc21", "one of 3 topics"),
+        ("own", "own test split"),
+        ("plain", "random half"),
+    ] {
+        let mut request = place.request("reliability");
+        request.corpus = Some(corpus.to_owned());
+        let before = model.asked_since(0);
+        let report = place.measure(&model, &request, false);
+        assert_eq!((report.n, report.fit.as_str()), (4, "shipped"));
+        assert!(
+            report.notes.iter().any(|n| n.contains(rule)),
+            "{:?}",
+            report.notes
+        );
+        let margin = result(&report, "own_minus_wrong_author_margin");
+        assert!(
+            margin.value > 0.0 && margin.interval.low > 0.0,
+            "{margin:?}"
+        );
+        assert!(margin.controls["own"] > margin.controls["wrong_author"]);
+        assert!(
+            margin.controls["authors_shuffled"] < margin.value,
+            "{margin:?}"
+        );
+        let closest = result(&report, "own_profile_closest");
+        assert!(
+            closest.value > 0.9 && closest.controls["chance"] == 0.25,
+            "{closest:?}"
+        );
+        let steady = result(&report, "split_half/extraversion");
+        assert!(steady.value > 0.8, "{steady:?}");
+        assert!(steady.controls["authors_shuffled"] < steady.value);
+        let threshold =
+            idiolect_persona::calibration::CalibrationFile::shipped().least_reliability();
+        assert_eq!(steady.controls["threshold"], threshold);
+
+        // Reading again costs a second; once is enough.
+        if corpus == "cmcc21" {
+            let asked = model.asked_since(before);
+            assert_eq!(report, place.measure(&model, &request, false));
+            let again = model.asked_since(before) - asked;
+            assert!(
+                again < asked,
+                "finished texts are not read again: {again} of {asked}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_before_any_model() {
+    let place = Place::new();
+    let request = |change: &dyn Fn(&mut EvalRequest), name: &str| {
+        let mut request = place.request(name);
+        change(&mut request);
+        request
+    };
+    place.write("evals/psoups.jsonl.gz", &preference_rows());
+    place.write(
+        "corpora/cmcc21.jsonl.gz",
+        &author_rows(&PLANTED, &["letter"], false),
+    );
+    place.write(
+        "corpora/alone.jsonl.gz",
+        &author_rows(&PLANTED[..1], &["letter"], false),
+    );
+    type Change<'a> = &'a dyn Fn(&mut EvalRequest);
+    let cases: [(&str, Change<'_>, ErrorCode); 9] = [
+        ("nonsense", &|_| {}, ErrorCode::Usage),
+        ("psoups", &|r| r.limit = Some(0), ErrorCode::Usage),
+        ("psoups", &|r| r.limit = Some(1), ErrorCode::NotEnough),
+        (
+            "psoups",
+            &|r| r.corpus = Some("cmcc21".into()),
+            ErrorCode::Usage,
+        ),
+        ("psoups", &|r| r.texts = Some(4), ErrorCode::Usage),
+        ("reliability", &|r| r.texts = Some(1), ErrorCode::Usage),
+        ("reliability", &|r| r.limit = Some(1), ErrorCode::NotEnough),
+        (
+            "reliability",
+            &|r| r.corpus = Some("alone".into()),
+            ErrorCode::NotEnough,
+        ),
+        (
+            "reliability",
+            &|r| r.corpus = Some("../cmcc21".into()),
+            ErrorCode::DataMissing,
+        ),
+    ];
+    for (name, change, code) in cases {
+        assert_eq!(place.refused(&request(change, name)), code, "{name}");
+    }
+    let lively: Vec<Value> = preference_rows()
+        .into_iter()
+        .filter(|row| row["persona"] == "lively")
+        .collect();
+    place.write("evals/psoups.jsonl.gz", &lively);
+    assert_eq!(
+        place.refused(&place.request("psoups")),
+        ErrorCode::NotEnough
+    );
+    place.write("evals/psoups.jsonl.gz", &[]);
+    assert_eq!(
+        place.refused(&place.request("psoups")),
+        ErrorCode::NotEnough
+    );
+}
+
+#[test]
+fn the_fit_is_nested_on_the_file_the_numbers_came_from_only() {
+    let file = ConstantsFile::shipped();
+    assert_eq!(Fit::of(&file.fitted_on, &file.fitted_on[0]), Fit::Nested);
+    assert_eq!(Fit::of(&file.fitted_on, &"0".repeat(64)), Fit::Shipped);
+}
+
+#[test]
+fn authors_of_cmcc21_get_the_same_cells_and_no_topic_on_both_sides() {
+    let place = Place::new();
+    place.write(
+        "corpora/cmcc21.jsonl.gz",
+        &author_rows(&PLANTED, &["letter", "essay"], false),
+    );
+    let folder = data::Folder::open(place.dir.path()).unwrap();
+    let (authors, _) = folder.corpus("cmcc21").unwrap();
+    let cohort = cohort::Cohort::of("cmcc21", authors, None, 4, 7).unwrap();
+    let cells = |texts: &[data::CorpusText]| -> Vec<(Option<String>, Option<String>)> {
+        texts
+            .iter()
+            .map(|t| (t.genre.clone(), t.topic.clone()))
+            .collect()
+    };
+    let first = cells(&cohort.texts[0]);
+    assert_eq!(first.len(), 4);
+    let mut topics: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    first
+        .iter()
+        .for_each(|(_, t)| *topics.entry(t.clone()).or_default() += 1);
+    assert_eq!(
+        topics.len(),
+        3,
+        "four cells cover the three topics: {first:?}"
+    );
+    assert!(cohort.texts.iter().all(|texts| cells(texts) == first));
+    for split in cohort.splits(1).iter().chain(&cohort.halvings(1)) {
+        for ((profile, unseen), texts) in split.iter().zip(&cohort.texts) {
+            assert_eq!(profile.len() + unseen.len(), 4);
+            assert!(!profile.is_empty() && !unseen.is_empty());
+            for &p in profile {
+                assert!(unseen.iter().all(|&u| texts[u].topic != texts[p].topic));
+            }
+        }
+    }
+}
