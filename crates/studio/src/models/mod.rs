@@ -1,7 +1,8 @@
 //! Models on disk: the catalog, fetching, importing, checking, loading.
 //!
 //! `catalog` what can be fetched · `hub` the model hub's metadata · `transfer` one verified file over
-//! HTTP with resume · `package` files carried by a Python package · `verify` hashes and their records ·
+//! HTTP with resume, on top of `wire` (requests that can be stopped) and `part` (the file so far) ·
+//! `package` files carried by a Python package · `verify` hashes and their records ·
 //! `registry` what is here and whether it may run · `doctor` a file in words · `load` loaded models.
 
 mod catalog;
@@ -9,11 +10,15 @@ mod doctor;
 mod hub;
 mod load;
 mod package;
+mod part;
 mod registry;
+#[cfg(test)]
+mod test_hub;
 mod transfer;
 #[cfg(test)]
 mod transfer_tests;
 mod verify;
+mod wire;
 
 pub(crate) use load::{Writer, in_use};
 pub(crate) use registry::Registry;

@@ -15,8 +15,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     catalog::Member,
-    transfer::{partial_path, unreachable},
+    part::partial_path,
     verify::{Verified, hex},
+    wire::unreachable,
 };
 use crate::{context::cancelled, errors::from_io};
 

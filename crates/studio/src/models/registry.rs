@@ -14,8 +14,11 @@ use serde_json::json;
 
 use super::{
     catalog::{self, CatalogModel, Role, Source, catalog},
-    hub, package, transfer,
+    hub, package,
+    part::partial_path,
+    transfer,
     verify::{Verified, record_path, sha256_of},
+    wire::Client,
 };
 use crate::{
     api::{ModelEntry, ModelState},
@@ -230,7 +233,7 @@ impl Registry {
                 repository,
                 quantization,
             } => {
-                let client = transfer::client();
+                let client = Client::new(&cancel);
                 let file = hub::resolve(&client, &hub::endpoint(), repository, quantization)?;
                 if let Some(licence) = &file.licence {
                     ctx.stage(
@@ -315,7 +318,7 @@ impl Registry {
         let removed = if target.is_dir() {
             std::fs::remove_dir_all(&target)
         } else {
-            for beside in [record_path(&target), transfer::partial_path(&target)] {
+            for beside in [record_path(&target), partial_path(&target)] {
                 // Not there is as good as removed.
                 let _ = std::fs::remove_file(beside);
             }
@@ -356,7 +359,7 @@ impl Registry {
                 ModelState::Ready,
                 "Will be checked before it is used.".to_owned(),
             )
-        } else if transfer::partial_path(&path).exists() {
+        } else if partial_path(&path).exists() {
             (
                 ModelState::Partial,
                 "Fetched in part; fetching resumes.".to_owned(),
