@@ -284,6 +284,22 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_models_licence_can_be_read_before_it_is_fetched() {
+    let home = Home::new();
+    let shown = home.run(&["models", "show", "gemma-3-1b-it"]);
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(
+        text.contains("https://ai.google.dev/gemma/terms") && text.contains("--accept-licence"),
+        "{text}"
+    );
+    let model = home.json(&["models", "show", "smollm2-1.7b-instruct"]);
+    assert_eq!(
+        model["licence_url"],
+        "https://www.apache.org/licenses/LICENSE-2.0"
+    );
+}
+
+#[test]
 fn the_whole_journey_with_the_model() {
     let Some(home) = Home::with_model() else {
         return;

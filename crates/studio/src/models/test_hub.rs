@@ -39,6 +39,10 @@ struct Inner {
     /// Which version of the file is served.
     version: Mutex<usize>,
     ranges: Mutex<Vec<Option<String>>>,
+    /// The metadata's word, as JSON.
+    licence: Mutex<&'static str>,
+    /// A hash the metadata state instead of the true one.
+    wrong_hash: Mutex<Option<&'static str>>,
 }
 
 impl Hub {
@@ -56,6 +60,8 @@ impl Hub {
             moods: Mutex::new(moods.to_vec()),
             version: Mutex::default(),
             ranges: Mutex::default(),
+            licence: Mutex::new(r#""apache-2.0""#),
+            wrong_hash: Mutex::default(),
         });
         let serving = Arc::clone(&inner);
         std::thread::spawn(move || {
@@ -90,6 +96,14 @@ impl Hub {
 
     pub(super) fn set_moods(&self, moods: &[Mood]) {
         *self.inner.moods.lock().unwrap() = moods.to_vec();
+    }
+
+    pub(super) fn set_licence(&self, json: &'static str) {
+        *self.inner.licence.lock().unwrap() = json;
+    }
+
+    pub(super) fn set_wrong_hash(&self, hash: Option<&'static str>) {
+        *self.inner.wrong_hash.lock().unwrap() = hash;
     }
 }
 
@@ -127,8 +141,14 @@ impl Inner {
             return empty(stream, 403);
         }
         let Promise { bytes, sha256 } = promise(&self.files[*self.version.lock().unwrap()]);
+        let sha256 = self
+            .wrong_hash
+            .lock()
+            .unwrap()
+            .map_or(sha256, |wrong| wrong.repeat(64));
+        let licence = *self.licence.lock().unwrap();
         let body = format!(
-            r#"{{"sha":"c0ffee","cardData":{{"license":"apache-2.0"}},"siblings":[
+            r#"{{"sha":"c0ffee","cardData":{{"license":{licence}}},"siblings":[
             {{"rfilename":"README.md"}},
             {{"rfilename":"model-IQ4_K_M.gguf","lfs":{{"sha256":"00","size":1}}}},
             {{"rfilename":"model-Q4_K_M.gguf","lfs":{{"sha256":"{sha256}","size":{bytes}}}}}]}}"#
