@@ -129,7 +129,13 @@ pub fn models(s: &Session, command: Models) -> Result<(), UserError> {
         Models::Import { file } => Request::ModelImport {
             file: s.studio.ticket(file),
         },
-        Models::Show { model_id } => Request::ModelShow { model: model_id },
+        Models::Show { model_id } => {
+            let Response::Model { model } = s.ask(Request::ModelShow { model: model_id })? else {
+                return Err(unexpected());
+            };
+            s.show(&model, || print::model_in_full(&model));
+            return Ok(());
+        }
         Models::Use { model_id } => Request::ModelUse { model: model_id },
     };
     let Response::Model { model } = s.ask(request)? else {

@@ -86,6 +86,18 @@ pub fn model(m: &ModelEntry) -> String {
     )
 }
 
+/// One model, with where its licence can be read before it is fetched.
+pub fn model_in_full(m: &ModelEntry) -> String {
+    let mut text = model(m);
+    if !m.licence_url.is_empty() {
+        text.push_str(&format!("\n    licence: {}, {}", m.licence, m.licence_url));
+        if m.licence_gate {
+            text.push_str("\n    to fetch it, accept the licence: --accept-licence");
+        }
+    }
+    text
+}
+
 pub fn doctor(r: &DoctorReport) -> String {
     let mut text = r.verdict.clone();
     for (name, passed, words) in &r.checks {

@@ -39,3 +39,18 @@ fn models_are_listed_shown_imported_in_place_used_and_forgotten() {
     assert!(file.exists(), "an imported file is only forgotten");
     assert_eq!(home.fails(&["models", "show", id]).0, 1);
 }
+
+#[test]
+fn a_models_licence_can_be_read_before_it_is_fetched() {
+    let home = Home::new();
+    let text = home.words(&["models", "show", "gemma-3-1b-it"]);
+    assert!(
+        text.contains("https://ai.google.dev/gemma/terms") && text.contains("--accept-licence"),
+        "{text}"
+    );
+    let model = home.json(&["models", "show", "smollm2-1.7b-instruct"]);
+    assert_eq!(
+        model["licence_url"],
+        "https://www.apache.org/licenses/LICENSE-2.0"
+    );
+}

@@ -18,23 +18,26 @@ const INT8_MEAN_TOLERANCE: f32 = 0.08;
 /// Perplexity with rounded activations against f32.
 const INT8_PERPLEXITY_TOLERANCE: f64 = 0.01;
 
-fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("IDIOLECT_MODELS").map(PathBuf::from);
-    if folder.is_none() {
-        println!("skipped: IDIOLECT_MODELS is not set");
-    }
-    folder
+/// The models' folder, or `None` where nobody named one. Where one is named, the model must be there: a
+/// test that silently did nothing would be no test.
+fn model(name: &str) -> Option<PathBuf> {
+    let Some(folder) = std::env::var_os("IDIOLECT_MODELS") else {
+        eprintln!("skipped: IDIOLECT_MODELS is not set");
+        return None;
+    };
+    let path = PathBuf::from(folder).join(name);
+    assert!(
+        path.exists(),
+        "IDIOLECT_MODELS has no {name}: fetch the default models with `cargo xtask test --only models`"
+    );
+    Some(path)
 }
 
 fn smollm2() -> Option<&'static LoadedModel> {
     static MODEL: OnceLock<Option<LoadedModel>> = OnceLock::new();
     MODEL
         .get_or_init(|| {
-            let path = folder()?.join("smollm2-135m-instruct.gguf");
-            if !path.exists() {
-                println!("skipped: {} is not there", path.display());
-                return None;
-            }
+            let path = model("smollm2-135m-instruct.gguf")?;
             Some(
                 Engine::load(&path, "smollm2-135m-instruct", DeviceWish::Cpu)
                     .expect("the default model loads"),
@@ -212,12 +215,9 @@ fn it_answers_a_question_and_ends_its_turn() {
 
 #[test]
 fn the_embedder_finds_likeness() {
-    let Some(folder) = folder() else { return };
-    let dir = folder.join("all-minilm-l6-v2");
-    if !dir.exists() {
-        println!("skipped: {} is not there", dir.display());
+    let Some(dir) = model("all-minilm-l6-v2") else {
         return;
-    }
+    };
     let embedder = MiniLm::load(&dir).unwrap();
     let texts = [
         "A cat sleeps on the mat.",

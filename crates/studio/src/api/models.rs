@@ -36,6 +36,8 @@ pub struct ModelEntry {
     pub parameters: String,
     /// Licence name.
     pub licence: String,
+    /// Where the licence's text stands; empty for files of the person's own.
+    pub licence_url: String,
     /// Whether the licence has to be accepted before fetching.
     pub licence_gate: bool,
     /// Whether it can be used.

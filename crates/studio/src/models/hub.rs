@@ -3,7 +3,10 @@
 use idiolect_core::{ErrorCode, UserError};
 use serde::Deserialize;
 
-use super::transfer::{Promise, plain, unreachable};
+use super::{
+    part::Promise,
+    wire::{Client, Stop, unreachable},
+};
 
 /// A file of a repository, pinned to the commit it was looked up at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,16 +58,14 @@ struct Lfs {
 /// # Errors
 /// `source_unreachable`, `licence_required`, `not_found`.
 pub(crate) fn resolve(
-    client: &ureq::Agent,
+    client: &Client,
     endpoint: &str,
     repository: &str,
     quantization: &str,
 ) -> Result<HubFile, UserError> {
-    let mut response = client
-        .get(format!("{endpoint}/api/models/{repository}?blobs=true"))
-        .call()
-        .map_err(|e| unreachable(&plain(&e)))?;
-    match response.status().as_u16() {
+    let url = format!("{endpoint}/api/models/{repository}?blobs=true");
+    let mut answer = client.get(&url, &[]).map_err(told)?;
+    match answer.status {
         200 => {}
         401 | 403 => {
             return Err(UserError::new(
@@ -82,12 +83,14 @@ pub(crate) fn resolve(
         }
         status => return Err(unreachable(&format!("it answered with status {status}"))),
     }
-    let info: RepositoryInfo = response
-        .body_mut()
-        .with_config()
-        .limit(16 << 20)
-        .read_json()
-        .map_err(|_| unreachable("its answer is not what a model hub sends"))?;
+    let mut body = Vec::new();
+    while let Some(bytes) = answer.next().map_err(told)? {
+        body.extend(bytes);
+        if body.len() > LARGEST {
+            return Err(strange());
+        }
+    }
+    let info: RepositoryInfo = serde_json::from_slice(&body).map_err(|_| strange())?;
     let ending = format!("{quantization}.gguf").to_lowercase();
     let found = info.siblings.iter().find_map(|file| {
         let name = file.rfilename.to_lowercase();
@@ -120,4 +123,18 @@ pub(crate) fn resolve(
         },
         licence,
     })
+}
+
+/// Metadata larger than this are not a model's.
+const LARGEST: usize = 16 << 20;
+
+fn strange() -> UserError {
+    unreachable("its answer is not what a model hub sends")
+}
+
+fn told(stop: Stop) -> UserError {
+    match stop {
+        Stop::Cut(why) => unreachable(&why),
+        Stop::Final(error) => error,
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use idiolect_core::UserError;
+use idiolect_core::{ErrorCode, UserError};
 use idiolect_engine::{Engine, LoadOptions, LoadedModel, MiniLm};
 use idiolect_llm::{Embedder, TextModel};
 
 use super::{
-    catalog::{self, Role},
+    catalog::{self, CatalogModel, Role},
     registry::{ReadyModel, Registry, stamp},
 };
 use crate::{context::Ctx, errors::Told, lock};
@@ -91,24 +91,40 @@ impl Registry {
         self.ready(&ctx.studio.store, &named, ctx.cancel())
     }
 
-    /// The sentence embedder, or `None` where it was not fetched: the studio works without it.
-    pub(crate) fn embedder(&self, ctx: &Ctx) -> Option<Arc<dyn Embedder>> {
-        let mut loaded = lock(&self.loaded);
-        if loaded.embedder.is_none() {
-            let file = self
-                .ready(
-                    &ctx.studio.store,
-                    &catalog::default_of(Role::Embedder).id,
-                    ctx.cancel(),
-                )
-                .ok()?;
-            let folder = file.path.parent()?;
-            loaded.embedder = MiniLm::load(folder).ok().map(Arc::new);
+    /// The sentence embedder, or `None` where it cannot be had: the studio works without it, and says so.
+    pub(crate) fn embedder(&self, ctx: &mut Ctx) -> Option<Arc<dyn Embedder>> {
+        let model = catalog::default_of(Role::Embedder);
+        match self.load_embedder(ctx, model) {
+            Ok(embedder) => Some(embedder),
+            Err(error) => {
+                if error.code != ErrorCode::Cancelled {
+                    ctx.stage(
+                        "embedder",
+                        format!(
+                            "The sentence embedder is left out: {} {}",
+                            error.message, error.hint
+                        ),
+                    );
+                }
+                None
+            }
         }
-        loaded
-            .embedder
-            .clone()
-            .map(|embedder| embedder as Arc<dyn Embedder>)
+    }
+
+    pub(super) fn load_embedder(
+        &self,
+        ctx: &Ctx,
+        model: &CatalogModel,
+    ) -> Result<Arc<dyn Embedder>, UserError> {
+        let mut loaded = lock(&self.loaded);
+        if let Some(embedder) = &loaded.embedder {
+            return Ok(Arc::clone(embedder) as Arc<dyn Embedder>);
+        }
+        let file = self.ready_model(&ctx.studio.store, model, ctx.cancel())?;
+        let folder = file.path.parent().unwrap_or(self.folder());
+        let embedder = Arc::new(MiniLm::load(folder).told()?);
+        loaded.embedder = Some(Arc::clone(&embedder));
+        Ok(embedder)
     }
 
     /// The loaded writer's device in words, without loading anything.

@@ -1,19 +1,33 @@
 //! Models on disk: the catalog, fetching, importing, checking, loading.
 //!
 //! `catalog` what can be fetched · `hub` the model hub's metadata · `transfer` one verified file over
-//! HTTP with resume · `package` files carried by a Python package · `verify` hashes and their records ·
-//! `registry` what is here and whether it may run · `doctor` a file in words · `load` loaded models.
+//! HTTP with resume, on top of `wire` (requests that can be stopped) and `part` (the file so far) ·
+//! `package` files carried by a Python package · `verify` hashes and their records ·
+//! `registry` what is here and whether it may run · `pull` fetching into it, under a `lock` ·
+//! `doctor` a file in words · `load` loaded models.
 
 mod catalog;
 mod doctor;
 mod hub;
 mod load;
+mod lock;
 mod package;
+#[cfg(all(test, unix))]
+mod package_tests;
+mod part;
+mod pull;
+#[cfg(test)]
+mod pull_tests;
 mod registry;
+#[cfg(test)]
+mod test_hub;
+#[cfg(all(test, unix))]
+mod test_index;
 mod transfer;
 #[cfg(test)]
 mod transfer_tests;
 mod verify;
+mod wire;
 
 pub(crate) use load::{Writer, in_use};
 pub(crate) use registry::Registry;

