@@ -8,6 +8,7 @@ import { Jobs } from "./jobs.svelte";
 import { ModelsState } from "./models.svelte";
 import { PortraitState } from "./portrait.svelte";
 import { SamplesState } from "./samples.svelte";
+import { Unsaved } from "./unsaved.svelte";
 
 export const viewNames = ["samples", "profile", "compare", "align", "models", "settings"] as const;
 export type ViewName = (typeof viewNames)[number];
@@ -39,6 +40,7 @@ export class Studio {
   wanted = $state<Field | null>(null);
 
   readonly jobs = new Jobs();
+  readonly unsaved = new Unsaved();
   readonly samples = new SamplesState(this);
   readonly portrait = new PortraitState(this);
   readonly compare = new CompareState(this);

@@ -19,6 +19,8 @@ export type FakeBackend = Backend & {
   saved: [string, string][];
   /** Answers the next request of this type with a failure. */
   failNext(type: Request["type"], error: UserError): void;
+  /** Holds the answer to the next request of this type back until the returned function is called. */
+  holdNext(type: Request["type"]): () => void;
   studio: FakeStudio;
 };
 
@@ -28,6 +30,7 @@ export function createFakeBackend(options: FakeOptions = {}): FakeBackend {
   const scenario = scenarios.find((s) => s === options.scenario) ?? "letters";
   const studio = new FakeStudio(scenario, options.tick ?? 0);
   const failures = new Map<string, UserError>();
+  const held = new Map<string, Promise<void>>();
   const droppers = new Set<(files: FileTicket[]) => void>();
   const fake: FakeBackend = {
     asked: [],
@@ -41,8 +44,11 @@ export function createFakeBackend(options: FakeOptions = {}): FakeBackend {
         failures.delete(request.type);
         throw failure;
       }
+      const hold = held.get(request.type);
+      held.delete(request.type);
       // A copy crosses over, as it would through JSON.
       const answer = await studio.answer(structuredClone(request), onEvent);
+      await hold;
       return structuredClone(answer);
     },
     pickFiles: async () => fake.picked,
@@ -58,6 +64,11 @@ export function createFakeBackend(options: FakeOptions = {}): FakeBackend {
       return true;
     },
     failNext: (type, error) => void failures.set(type, error),
+    holdNext(type) {
+      let release = () => {};
+      held.set(type, new Promise((resolve) => (release = resolve)));
+      return () => release();
+    },
   };
   return fake;
 }
