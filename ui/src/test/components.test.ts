@@ -86,7 +86,7 @@ test("before a blind vote nothing drawn tells which draft is which; after it bot
   await fireEvent.keyDown(window, { key: "2" });
   await screen.findByText(/your pick/);
   expect(document.body.textContent).toContain("Nothing personal");
-  expect(document.body.textContent).toContain("Excerpts of yours");
+  expect(document.body.textContent).toContain("trained voice “My letters 1”");
 });
 
 test("vote keys are left alone in a field and with a modifier", async () => {

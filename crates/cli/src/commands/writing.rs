@@ -29,6 +29,7 @@ pub fn write(s: &Session, args: WriteArgs) -> Result<(), UserError> {
             profile,
             intent,
             brief,
+            words: None,
             columns,
             model,
         };
@@ -42,6 +43,7 @@ pub fn write(s: &Session, args: WriteArgs) -> Result<(), UserError> {
         profile,
         intent,
         brief,
+        words: None,
         columns,
         model,
     };
@@ -78,6 +80,7 @@ pub fn compare(s: &Session, args: CompareArgs) -> Result<(), UserError> {
         profile: s.profile()?,
         intent: args.draft.intent,
         brief: text_argument(&args.draft.brief)?,
+        words: None,
         columns,
         model: s.model.clone(),
     };

@@ -139,6 +139,9 @@ pub enum Request {
         profile: ProfileId,
         intent: Intent,
         brief: String,
+        /// About how many words; none = the brief says, or the model's own.
+        #[serde(default)]
+        words: Option<u32>,
         columns: Vec<Column>,
         #[serde(default)]
         model: Option<String>,
@@ -148,6 +151,9 @@ pub enum Request {
         profile: ProfileId,
         intent: Intent,
         brief: String,
+        /// About how many words; none = the brief says, or the model's own.
+        #[serde(default)]
+        words: Option<u32>,
         columns: Vec<Column>,
         #[serde(default)]
         model: Option<String>,

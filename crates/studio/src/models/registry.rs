@@ -381,6 +381,13 @@ impl Registry {
             parameters: model.parameters.clone(),
             licence: model.licence.clone(),
             licence_gate: model.licence_gate,
+            source: match &model.source {
+                Source::PythonPackage {
+                    package, version, ..
+                } => format!("the Python package {package} {version}"),
+                Source::Hub { repository, .. } => format!("{}/{repository}", hub::endpoint()),
+            },
+            supported: runs,
             state,
             in_use: model.id == in_use,
             sha256: model.sha256.clone().or(record.map(|r| r.sha256)),
@@ -457,6 +464,9 @@ fn imported_entry(
         parameters: in_words(model.details["parameters"].as_u64().unwrap_or(0)),
         licence: "as its author says".to_owned(),
         licence_gate: false,
+        source: "your disk".to_owned(),
+        // A family that cannot run is refused when it is imported.
+        supported: true,
         state,
         sha256: Some(model.sha256.clone()),
         details: format!(

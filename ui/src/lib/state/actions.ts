@@ -91,6 +91,7 @@ export function actionsOf(studio: Studio): Action[] {
   }
   for (const model of models.list) {
     if (model.state === "available" || model.state === "partial") {
+      if (!model.supported) continue;
       add(`Fetch ${model.name}`, () => {
         studio.go("models");
         if (!model.licence_gate) return models.pull(model.id, "not_asked");

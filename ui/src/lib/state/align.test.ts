@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { openStudio } from "../../test/studio";
-import { defaultSettings, tidySettings } from "./align.svelte";
+import { defaultSettings, tidySettings } from "./training";
 
 test("a run grows its curve and ends with a voice in the list", async () => {
   const { studio } = await openStudio();

@@ -7,6 +7,8 @@ import type { Studio } from "./studio.svelte";
 /** One file on its way in. */
 export type Import = {
   ticket: FileTicket;
+  /** Whose texts it brings; null until there is a profile at all. */
+  profile: string | null;
   scan: ImportScan | null;
   /** Keys of the participants the person says they are. */
   mine: string[];
@@ -25,16 +27,22 @@ export class SamplesState {
   addError = $state.raw<UserError | null>(null);
   /** The row that was just added, to point it out. */
   latest = $state<string | null>(null);
-  imports = $state<Import[]>([]);
+  /** Files on their way in, of every profile: a choice that waits is not lost by looking elsewhere. */
+  #imports = $state<Import[]>([]);
   removed = $state.raw<Gone | null>(null);
   /** Texts by id, for quoting. */
   texts = $derived(new Map(this.list.map((sample) => [sample.id, sample.text])));
 
   constructor(private readonly studio: Studio) {}
 
+  /** Files on their way into the current profile. */
+  get imports(): Import[] {
+    return this.#imports.filter((item) => item.profile === null || item.profile === this.studio.profileId);
+  }
+
   clear(): void {
     this.list = [];
-    this.imports = [];
+    this.loading = false;
     this.error = null;
     this.removed = null;
     this.latest = null;
@@ -49,19 +57,25 @@ export class SamplesState {
     this.loading = true;
     try {
       const { samples } = await this.studio.ask({ type: "sample_list", profile }, "samples");
-      if (profile === this.studio.profileId) this.list = samples;
+      if (profile !== this.studio.profileId) return;
+      this.list = samples;
       this.error = null;
     } catch (error) {
-      this.error = asUserError(error);
+      if (profile === this.studio.profileId) this.error = asUserError(error);
     } finally {
-      this.loading = false;
+      if (profile === this.studio.profileId) this.loading = false;
     }
   }
 
   /** Stores what was pasted. The text stays in the area until Rust has confirmed it. */
   async add(): Promise<void> {
     const text = this.pasted;
-    if (!text.trim() || this.adding) return;
+    if ((await this.addText(text)) && this.pasted === text) this.pasted = "";
+  }
+
+  /** Adds a text; whether it was stored. */
+  async addText(text: string): Promise<boolean> {
+    if (!text.trim() || this.adding) return false;
     this.adding = true;
     this.addError = null;
     try {
@@ -70,12 +84,13 @@ export class SamplesState {
         { type: "sample_add", profile: profile.id, text, title: null },
         "sample",
       );
-      if (this.pasted === text) this.pasted = "";
       this.latest = sample.id;
       this.studio.say(`Added: ${plural(sample.words, "word")}.`);
       await this.#changed();
+      return true;
     } catch (error) {
       this.addError = asUserError(error);
+      return false;
     } finally {
       this.adding = false;
     }
@@ -92,8 +107,9 @@ export class SamplesState {
   /** Looks at each file; where it holds several people's words it waits for the person's choice. */
   async importFiles(tickets: FileTicket[]): Promise<void> {
     for (const ticket of tickets) {
-      this.imports.push({ ticket, scan: null, mine: [], step: "scanning", counts: null, error: null });
-      const item = this.imports[this.imports.length - 1];
+      const profile = this.studio.profileId;
+      this.#imports.push({ ticket, profile, scan: null, mine: [], step: "scanning", counts: null, error: null });
+      const item = this.#imports[this.#imports.length - 1];
       if (!item) continue;
       try {
         item.scan = (await this.studio.ask({ type: "import_scan", file: ticket }, "import_scan")).scan;
@@ -114,9 +130,10 @@ export class SamplesState {
     item.step = "reading";
     item.error = null;
     try {
-      const profile = await this.studio.needProfile();
+      // Into the profile it was dropped on, whichever is looked at by now.
+      item.profile ??= (await this.studio.needProfile()).id;
       const { counts } = await this.studio.ask(
-        { type: "import_run", profile: profile.id, file: item.ticket, mine: item.mine },
+        { type: "import_run", profile: item.profile, file: item.ticket, mine: item.mine },
         "imported",
       );
       item.counts = counts;
@@ -131,7 +148,7 @@ export class SamplesState {
   }
 
   dismissImport(item: Import): void {
-    this.imports = this.imports.filter((other) => other.ticket !== item.ticket);
+    this.#imports = this.#imports.filter((other) => other.ticket !== item.ticket);
   }
 
   async restore(id: string): Promise<void> {

@@ -7,6 +7,7 @@ import { CompareState } from "./compare.svelte";
 import { Jobs } from "./jobs.svelte";
 import { ModelsState } from "./models.svelte";
 import { PortraitState } from "./portrait.svelte";
+import { remember, remembered } from "./remember";
 import { SamplesState } from "./samples.svelte";
 import { Unsaved } from "./unsaved.svelte";
 
@@ -125,7 +126,7 @@ export class Studio {
         this.#revision = status.revision;
         await this.refreshProfiles();
         await this.reload();
-      }
+      } else if (this.align.live?.elsewhere) await this.align.load();
     } catch (error) {
       this.say(asUserError(error).message);
     }
@@ -143,7 +144,10 @@ export class Studio {
 
   async refreshProfiles(): Promise<void> {
     this.profiles = (await this.ask({ type: "profile_list" }, "profiles")).profiles;
-    if (!this.profile) this.profileId = this.profiles[0]?.id ?? null;
+    if (this.profile) return;
+    // Another window deleted it: nothing of it may stay on screen.
+    this.profileId = this.profiles[0]?.id ?? null;
+    this.#clear();
   }
 
   /** Reads what belongs to the current profile, all of it at once. */
@@ -169,11 +173,16 @@ export class Studio {
     if (id === this.profileId) return;
     this.profileId = id;
     remember(id);
+    this.#clear();
+    await this.reload();
+  }
+
+  /** Takes everything off screen that belongs to a profile. What was typed and not saved is kept. */
+  #clear(): void {
     this.samples.clear();
     this.portrait.clear();
     this.compare.clear();
     this.align.clear();
-    await this.reload();
   }
 
   async newProfile(name: string): Promise<Profile> {
@@ -207,12 +216,7 @@ export class Studio {
     if (id === this.profileId) {
       this.profileId = null;
       if (next) await this.switchTo(next);
-      else {
-        this.samples.clear();
-        this.portrait.clear();
-        this.compare.clear();
-        this.align.clear();
-      }
+      else this.#clear();
     }
     this.say(gone.what);
     return gone.derived;
@@ -319,24 +323,6 @@ export class Studio {
     } catch (error) {
       this.say(asUserError(error).message);
     }
-  }
-}
-
-const rememberKey = "idiolect.profile";
-
-function remembered(): string | null {
-  try {
-    return localStorage.getItem(rememberKey);
-  } catch {
-    return null;
-  }
-}
-
-function remember(id: string): void {
-  try {
-    localStorage.setItem(rememberKey, id);
-  } catch {
-    // A window without storage opens the first profile next time.
   }
 }
 

@@ -40,12 +40,13 @@ export function createFakeBackend(options: FakeOptions = {}): FakeBackend {
     async submit(request: Request, onEvent: (event: Event) => void): Promise<Response> {
       fake.asked.push(request);
       const failure = failures.get(request.type);
-      if (failure) {
-        failures.delete(request.type);
-        throw failure;
-      }
+      failures.delete(request.type);
       const hold = held.get(request.type);
       held.delete(request.type);
+      if (failure) {
+        await hold;
+        throw failure;
+      }
       // A copy crosses over, as it would through JSON.
       const answer = await studio.answer(structuredClone(request), onEvent);
       await hold;
