@@ -33,15 +33,27 @@ export function sideWords(side: string, adapters: { id: string; name: string }[]
   return method && method !== "base" ? `${methodWords(method)}, with your ${voice}` : `Your ${voice}`;
 }
 
-/** What a column is made with, in words: method, trained voice and its strength. */
+/** The strength of a trained voice in words. */
+export function strengthWords(scale: number): string {
+  return scale === 0 ? "switched off" : scale === 1 ? "as trained" : `at ${scale.toFixed(1)} of its strength`;
+}
+
+/** What a column is made with, in words: a title, a line below it, and both as one phrase. */
 export function madeWith(
   made: { method: string; adapter: AdapterUse | null },
   adapters: { id: string; name: string }[],
-): { method: string; voice: string } {
-  if (!made.adapter) return { method: methodWords(made.method), voice: "" };
-  const name = adapters.find((adapter) => adapter.id === made.adapter?.id)?.name;
-  const voice = name ? `your trained voice “${name}”` : "a trained voice that was deleted";
-  return { method: methodWords(made.method), voice: `${voice} at ${made.adapter.scale.toFixed(1)}` };
+): { title: string; line: string; phrase: string } {
+  const title = methodWords(made.method);
+  const { adapter } = made;
+  if (!adapter) {
+    return { title, line: made.method === "base" ? "The model as it is: the yardstick" : "No trained voice", phrase: title };
+  }
+  const name = adapters.find((known) => known.id === adapter.id)?.name;
+  const voice = `${name ? `“${name}”` : "that was deleted"}, ${strengthWords(adapter.scale)}`;
+  if (made.method === "base") {
+    return { title: "Your trained voice", line: `${voice.charAt(0).toUpperCase()}${voice.slice(1)}`, phrase: `Your trained voice ${voice}` };
+  }
+  return { title, line: `With your trained voice ${voice}`, phrase: `${title}, with your trained voice ${voice}` };
 }
 
 /** Tokens that about this many words take: a token is about ¾ of a word, and a draft may run a little over. */

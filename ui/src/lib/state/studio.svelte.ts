@@ -4,7 +4,7 @@ import { asUserError, type Backend } from "../backend/backend";
 import type { Event, FileTicket, Profile, Request, Response, Settings, Status, UserError } from "../generated/bindings";
 import { AlignState } from "./align.svelte";
 import { CompareState } from "./compare.svelte";
-import { Jobs } from "./jobs.svelte";
+import { Jobs, type Job } from "./jobs.svelte";
 import { ModelsState } from "./models.svelte";
 import { PortraitState } from "./portrait.svelte";
 import { remember, remembered } from "./remember";
@@ -243,6 +243,13 @@ export class Studio {
     } catch (error) {
       this.say(asUserError(error).message);
     }
+  }
+
+  /** Stops a job and keeps what there is to keep: of a training, the only job that can pause, the best so far. */
+  async endJob(job: Job): Promise<void> {
+    if (job.id === null) return;
+    const trained = job.canPause && (job.progress === null || job.progress.done > 0);
+    await (trained ? this.keepBest(job.id) : this.stopJob(job.id));
   }
 
   async stopJob(id: number): Promise<void> {
