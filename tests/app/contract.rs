@@ -166,6 +166,44 @@ fn a_picked_file_is_known_by_a_ticket_that_holds_no_path() {
 }
 
 #[test]
+fn a_picked_file_that_is_no_text_is_refused_with_what_to_do_and_changes_nothing() {
+    let studio = open();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let state = tauri::Manager::state::<AppState>(&studio.window);
+    let profile = last_event(&studio, json!({ "type": "profile_new", "name": "Ada" }));
+    let profile = &profile["response"]["profile"]["id"];
+    for (name, bytes) in [
+        (
+            "noise.bin",
+            vec![0_u8, 159, 146, 150, 0, 1, 2, 255].repeat(64),
+        ),
+        ("empty.txt", Vec::new()),
+        ("broken.docx", b"PK\x03\x04 and then nothing".to_vec()),
+    ] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, &bytes).expect("written");
+        let tickets = state.tickets([file.clone()]).expect("the studio is open");
+        let import =
+            json!({ "type": "import_run", "profile": profile, "file": tickets[0], "mine": [] });
+        let event = last_event(&studio, import);
+        assert_eq!(event["type"], "failed", "{name}: {event}");
+        for said in ["message", "hint"] {
+            assert_ne!(event["error"][said], "", "{name} says its {said}");
+        }
+        assert_eq!(
+            std::fs::read(&file).expect("still there"),
+            bytes,
+            "{name} is as it was"
+        );
+    }
+    let event = last_event(
+        &studio,
+        json!({ "type": "sample_list", "profile": profile }),
+    );
+    assert_eq!(event["response"]["samples"], json!([]), "nothing came in");
+}
+
+#[test]
 fn plugins_and_tauris_own_commands_are_closed_to_the_page() {
     let studio = open();
     for command in [
@@ -206,6 +244,9 @@ fn a_home_that_cannot_be_opened_is_told_to_the_page_and_can_be_tried_again() {
     std::fs::remove_file(&home).expect("the person moved it away");
     for request in ["status", "profile_list"] {
         let event = last_event_of(&state, json!({ "type": request }));
-        assert_eq!(event["type"], "done", "{request} after trying again: {event}");
+        assert_eq!(
+            event["type"], "done",
+            "{request} after trying again: {event}"
+        );
     }
 }

@@ -223,6 +223,9 @@ mod tests {
                 "{directive} in {policy}"
             );
         }
-        assert!(!policy.contains("ipc"), "no page in a browser has the app's own channel");
+        assert!(
+            !policy.contains("ipc"),
+            "no page in a browser has the app's own channel"
+        );
     }
 }

@@ -1,7 +1,7 @@
 /** The person's texts: pasting, importing with “whose words?”, putting back, removing. */
 import { asUserError } from "../backend/backend";
 import type { FileTicket, Gone, ImportCounts, ImportScan, Sample, UserError } from "../generated/bindings";
-import { plural } from "../format";
+import { plural, wordCount } from "../format";
 import type { Studio } from "./studio.svelte";
 
 /** One file on its way in. */
@@ -15,6 +15,12 @@ export type Import = {
   step: "scanning" | "choosing" | "reading" | "done" | "failed";
   counts: ImportCounts | null;
   error: UserError | null;
+};
+
+const noWords: UserError = {
+  code: "empty",
+  message: "There are no words in this.",
+  hint: "Paste something you wrote. What stands in the field stays there.",
 };
 
 export class SamplesState {
@@ -76,8 +82,9 @@ export class SamplesState {
   /** Adds a text; whether it was stored. */
   async addText(text: string): Promise<boolean> {
     if (!text.trim() || this.adding) return false;
+    this.addError = wordCount(text) > 0 ? null : noWords;
+    if (this.addError) return false;
     this.adding = true;
-    this.addError = null;
     try {
       const profile = await this.studio.needProfile();
       const { sample } = await this.studio.ask(

@@ -21,6 +21,8 @@ type ResponseOf<K extends Response["type"]> = Extract<Response, { type: K }>;
 
 /** How often another process's changes are looked for while the home is shared, ms. */
 const sharedHomePoll = 4000;
+/** As long as nobody else is known to have it open, only every so many times: another window may open later. */
+const unsharedEvery = 5;
 
 export class Studio {
   view = $state<ViewName>("samples");
@@ -106,9 +108,12 @@ export class Studio {
     this.stop();
     const onFocus = () => void this.refresh();
     window.addEventListener("focus", onFocus);
+    let turn = 0;
     const timer = setInterval(() => {
+      turn += 1;
       // Another process's changes, and jobs that this page did not start, end without a word to this page.
-      if (this.status?.shared_home || (this.status?.jobs.length ?? 0) > 0) void this.refresh();
+      const watched = this.status?.shared_home || (this.status?.jobs.length ?? 0) > 0;
+      if (watched || turn % unsharedEvery === 0) void this.refresh();
     }, sharedHomePoll);
     this.#stopListening.push(
       () => window.removeEventListener("focus", onFocus),
