@@ -193,7 +193,7 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     page.look("blind-vote").await;
 
     // A voice of one's own, and a blind test of it.
-    start_training(&page, 1).await;
+    start_training(&page, 3).await;
     page.look("training").await;
     page.press("Test it blind").await;
     page.sees("Which would you rather").await;
