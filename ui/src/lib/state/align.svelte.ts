@@ -105,6 +105,11 @@ export class AlignState {
     }
   }
 
+  /** What a voice is called if the person names none. */
+  get defaultName(): string {
+    return `${this.studio.profile?.name ?? "Voice"} ${this.adapters.length + 1}`;
+  }
+
   async train(): Promise<void> {
     const profile = this.studio.profileId;
     if (!profile || this.live) return;
@@ -114,7 +119,7 @@ export class AlignState {
     this.error = null;
     try {
       const { run, adapter } = await this.studio.ask(
-        { type: "align_sft", profile, settings: tidySettings(this.settings), model: null, name: this.name.trim() || null },
+        { type: "align_sft", profile, settings: tidySettings(this.settings), model: null, name: this.name.trim() || this.defaultName },
         "run",
         (event) => {
           this.#lives = { ...this.#lives, [profile]: reduceLive(this.#lives[profile] ?? notStarted, event) };

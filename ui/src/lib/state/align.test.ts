@@ -14,6 +14,7 @@ test("a run grows its curve and ends with a voice in the list", async () => {
   expect(align.live).toBeNull();
   expect(align.finished?.run.status).toBe("finished");
   expect(align.adapters[0]?.id).toBe(align.finished?.adapter?.id);
+  expect(align.adapters[0]?.name, "as the empty field said it would be called").toBe("My letters 2");
 });
 
 test("a run that is stopped keeps the best; one that is discarded keeps nothing", async () => {
