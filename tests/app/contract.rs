@@ -173,10 +173,7 @@ fn a_picked_file_that_is_no_text_is_refused_with_what_to_do_and_changes_nothing(
     let profile = last_event(&studio, json!({ "type": "profile_new", "name": "Ada" }));
     let profile = &profile["response"]["profile"]["id"];
     for (name, bytes) in [
-        (
-            "noise.bin",
-            vec![0_u8, 159, 146, 150, 0, 1, 2, 255].repeat(64),
-        ),
+        ("noise.bin", [0_u8, 159, 146, 150, 0, 1, 2, 255].repeat(64)),
         ("empty.txt", Vec::new()),
         ("broken.docx", b"PK\x03\x04 and then nothing".to_vec()),
     ] {
