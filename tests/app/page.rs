@@ -169,6 +169,9 @@ impl Page {
     async fn picture(&self, file: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
         fs::create_dir_all(&folder).expect("docs/screenshots can be made");
+        // Where this machine keeps things is nobody's business.
+        self.run("for (const path of document.querySelectorAll('dd code')) path.textContent = path.textContent.replace(/^.*\\//, '~/.local/share/')")
+            .await;
         let picture = self.client.screenshot().await.expect("a picture");
         fs::write(folder.join(file), picture).expect("saved");
     }
