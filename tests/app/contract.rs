@@ -61,10 +61,14 @@ fn invoke(window: &WebviewWindow<MockRuntime>, command: &str, body: Value) -> Re
 
 /// Sends a request straight to the state, as `submit` does, and returns its last event.
 fn last_event(studio: &Studio, request: Value) -> Value {
+    last_event_of(&tauri::Manager::state::<AppState>(&studio.window), request)
+}
+
+fn last_event_of(state: &AppState, request: Value) -> Value {
     let (events, inbox) = mpsc::channel();
     let events = Mutex::new(events);
     let request = serde_json::from_value(request).expect("a request");
-    tauri::Manager::state::<AppState>(&studio.window).submit(request, move |event| {
+    state.submit(request, move |event| {
         let event = serde_json::to_value(event).expect("an event is JSON");
         // The test may have seen enough.
         let _gone = events.lock().expect("nobody panicked").send(event);
@@ -162,6 +166,41 @@ fn a_picked_file_is_known_by_a_ticket_that_holds_no_path() {
 }
 
 #[test]
+fn a_picked_file_that_is_no_text_is_refused_with_what_to_do_and_changes_nothing() {
+    let studio = open();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let state = tauri::Manager::state::<AppState>(&studio.window);
+    let profile = last_event(&studio, json!({ "type": "profile_new", "name": "Ada" }));
+    let profile = &profile["response"]["profile"]["id"];
+    for (name, bytes) in [
+        ("noise.bin", [0_u8, 159, 146, 150, 0, 1, 2, 255].repeat(64)),
+        ("empty.txt", Vec::new()),
+        ("broken.docx", b"PK\x03\x04 and then nothing".to_vec()),
+    ] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, &bytes).expect("written");
+        let tickets = state.tickets([file.clone()]).expect("the studio is open");
+        let import =
+            json!({ "type": "import_run", "profile": profile, "file": tickets[0], "mine": [] });
+        let event = last_event(&studio, import);
+        assert_eq!(event["type"], "failed", "{name}: {event}");
+        for said in ["message", "hint"] {
+            assert_ne!(event["error"][said], "", "{name} says its {said}");
+        }
+        assert_eq!(
+            std::fs::read(&file).expect("still there"),
+            bytes,
+            "{name} is as it was"
+        );
+    }
+    let event = last_event(
+        &studio,
+        json!({ "type": "sample_list", "profile": profile }),
+    );
+    assert_eq!(event["response"]["samples"], json!([]), "nothing came in");
+}
+
+#[test]
 fn plugins_and_tauris_own_commands_are_closed_to_the_page() {
     let studio = open();
     for command in [
@@ -185,27 +224,26 @@ fn plugins_and_tauris_own_commands_are_closed_to_the_page() {
 }
 
 #[test]
-fn a_home_that_cannot_be_opened_is_told_to_the_page() {
+fn a_home_that_cannot_be_opened_is_told_to_the_page_and_can_be_tried_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let not_a_folder = folder.path().join("home");
-    std::fs::write(&not_a_folder, "a file where the home should be").expect("written");
+    let home = folder.path().join("home");
+    std::fs::write(&home, "a file where the home should be").expect("written");
     let state = AppState::with(idiolect_studio::Options {
-        home: Some(not_a_folder),
+        home: Some(home.clone()),
         models: Some(folder.path().join("models")),
         offline: true,
     });
-    let (events, inbox) = mpsc::channel();
-    state.submit(
-        serde_json::from_value(json!({ "type": "status" })).expect("a request"),
-        move |event| {
-            events
-                .send(serde_json::to_value(event).expect("JSON"))
-                .expect("the test listens");
-        },
-    );
-    let event = inbox
-        .recv_timeout(Duration::from_secs(60))
-        .expect("an answer");
-    assert_eq!(event["type"], "failed", "{event}");
-    assert_ne!(event["error"]["hint"], "", "it says what to do");
+    for request in ["status", "profile_list"] {
+        let event = last_event_of(&state, json!({ "type": request }));
+        assert_eq!(event["type"], "failed", "{event}");
+        assert_ne!(event["error"]["hint"], "", "it says what to do");
+    }
+    std::fs::remove_file(&home).expect("the person moved it away");
+    for request in ["status", "profile_list"] {
+        let event = last_event_of(&state, json!({ "type": request }));
+        assert_eq!(
+            event["type"], "done",
+            "{request} after trying again: {event}"
+        );
+    }
 }

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -32,11 +33,11 @@ impl Drop for Owned {
 
 /// A display, a driver and a home; windows opened here one after another share the home.
 pub struct Desk {
-    pub folder: TempDir,
+    pub folder: Arc<TempDir>,
     pub display: String,
     port: u16,
     _driver: Owned,
-    _display: Owned,
+    _display: Arc<Owned>,
 }
 
 impl Desk {
@@ -47,6 +48,19 @@ impl Desk {
             fs::create_dir(folder.path().join(name)).expect("a folder in it");
         }
         let (server, display) = display();
+        Self::with(Arc::new(folder), display, Arc::new(server))
+    }
+
+    /// A second driver on the same display and home, for a window beside the first: a driver opens one at a time.
+    pub fn beside(&self) -> Self {
+        Self::with(
+            Arc::clone(&self.folder),
+            self.display.clone(),
+            Arc::clone(&self._display),
+        )
+    }
+
+    fn with(folder: Arc<TempDir>, display: String, server: Arc<Owned>) -> Self {
         let port = free_port();
         let mut driver = Command::new("WebKitWebDriver");
         driver
@@ -72,6 +86,11 @@ impl Desk {
             _display: server,
             display,
         }
+    }
+
+    /// Where the person's data lies.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
     }
 
     /// Opens the window through `program`: the app, or something that starts it.
@@ -113,10 +132,7 @@ impl Desk {
     }
 
     fn app_process(&self) -> u32 {
-        let home = format!(
-            "IDIOLECT_HOME={}",
-            self.folder.path().join("home").display()
-        );
+        let home = format!("IDIOLECT_HOME={}", self.home().display());
         let ours = |pid: &u32| {
             let of = |what: &str| PathBuf::from(format!("/proc/{pid}/{what}"));
             fs::read_link(of("exe")).is_ok_and(|exe| exe == Path::new(APP))

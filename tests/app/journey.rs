@@ -154,10 +154,10 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     let desk = Desk::new();
     let (program, log) = desk.traced();
     let page = Page::of(desk.open(&program).await).await;
-    page.picture("first-day").await;
+    page.look("first-day").await;
 
     paste_letters(&page).await;
-    page.picture("samples").await;
+    page.look("samples").await;
 
     // Counted habits need no model; then the model reads the dimensions.
     page.view(2).await;
@@ -170,7 +170,7 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     slider.send_keys("\u{e013}").await.expect("arrow up");
     page.sees("You set this").await;
     page.fill("Search the dimensions", " ").await;
-    page.picture("profile").await;
+    page.look("profile").await;
 
     // Drafts side by side, the exact prompt, then one blind vote by key.
     page.view(3).await;
@@ -180,7 +180,7 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     page.press("Write 3 drafts").await;
     page.find("//*[@aria-label='Drafts side by side'][count(.//dt[.='Speed'])=3]")
         .await;
-    page.picture("compare").await;
+    page.look("compare").await;
     page.press("Show the exact prompt").await;
     page.sees("Nothing else is sent to the model").await;
     page.press("Close").await;
@@ -190,11 +190,11 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     page.key("1").await;
     page.sees("your pick").await;
     page.sees("Not enough votes to tell yet").await;
-    page.picture("blind-vote").await;
+    page.look("blind-vote").await;
 
     // A voice of one's own, and a blind test of it.
-    start_training(&page, 1).await;
-    page.picture("training").await;
+    start_training(&page, 3).await;
+    page.look("training").await;
     page.press("Test it blind").await;
     page.sees("Which would you rather").await;
     page.key("2").await;
@@ -202,10 +202,10 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     page.press("Next pair").await;
     page.press("Leave; the rest waits").await;
     page.sees("Your trained voices").await;
-    page.picture("align").await;
+    page.look("align").await;
     for (number, name) in [(5, "models"), (6, "settings")] {
         page.view(number).await;
-        page.picture(name).await;
+        page.look(name).await;
     }
 
     assert_eq!(
@@ -242,6 +242,13 @@ async fn a_window_killed_while_training_opens_again_and_says_what_was_cut_short(
     let page = Page::of(desk.open(Path::new(APP)).await).await;
     paste_letters(&page).await;
     start_training(&page, 20).await;
+    // A page that is loaded again finds the training it has lost sight of.
+    page.client.refresh().await.expect("the page loads again");
+    let page = Page::of(page.client).await;
+    page.view(4).await;
+    page.find("//h2[.='Training']").await;
+    page.find("//button[not(@disabled)][.='Stop and keep the best']")
+        .await;
     desk.kill_app();
     // The window is gone already; the driver is told, so that it lets a new session begin.
     let _ = page.client.close().await;

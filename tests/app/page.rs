@@ -27,9 +27,15 @@ pub struct Page {
 impl Page {
     /// Takes over an open window once its page is drawn.
     pub async fn of(client: Client) -> Self {
+        let page = Self::closed(client).await;
+        page.find("//main//h1[.='Samples']").await;
+        page
+    }
+
+    /// Takes over an open window whose studio may not be.
+    pub async fn closed(client: Client) -> Self {
         let page = Self { client };
         page.run(LISTEN).await;
-        page.sees("Samples").await;
         page
     }
 
@@ -132,25 +138,65 @@ impl Page {
         serde_json::from_value(self.run("return window.__wrong").await).unwrap_or_default()
     }
 
-    /// Saves a picture of the window in light and in dark when the environment asks for it. The window keeps
-    /// its size: WebKit's driver never answers a resize where no window manager runs.
-    pub async fn picture(&self, name: &str) {
-        if std::env::var_os("IDIOLECT_SCREENSHOTS").is_none() {
-            return;
-        }
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
-        fs::create_dir_all(&folder).expect("docs/screenshots can be made");
+    /// Looks at what the window shows, in light and in dark: axe finds nothing, nothing sticks out at the side, and
+    /// a picture is saved when the environment asks for it. The window keeps its size: WebKit's driver never answers
+    /// a resize where no window manager runs.
+    pub async fn look(&self, name: &str) {
         for theme in ["light", "dark"] {
             self.run(&format!(
                 "document.documentElement.dataset.theme = '{theme}'"
             ))
             .await;
+            // Colours take a moment to change.
             tokio::time::sleep(Duration::from_millis(400)).await;
-            let picture = self.client.screenshot().await.expect("a picture");
-            fs::write(folder.join(format!("{name}-{theme}.png")), picture).expect("saved");
+            if std::env::var_os("IDIOLECT_SCREENSHOTS").is_some() {
+                self.picture(&format!("{name}-{theme}.png")).await;
+            }
+            assert_eq!(
+                self.axe().await,
+                [""; 0],
+                "axe finds nothing in {name}, {theme}"
+            );
         }
         self.run("document.documentElement.dataset.theme = 'system'")
             .await;
+        let sideways = self
+            .run("const m = document.querySelector('main'); return m.scrollWidth - m.clientWidth")
+            .await;
+        assert_eq!(sideways, 0, "{name} is no wider than the window");
+    }
+
+    async fn picture(&self, file: &str) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
+        fs::create_dir_all(&folder).expect("docs/screenshots can be made");
+        // Where this machine keeps things is nobody's business.
+        self.run("for (const path of document.querySelectorAll('dd code')) path.textContent = path.textContent.replace(/^.*\\//, '~/.local/share/')")
+            .await;
+        let picture = self.client.screenshot().await.expect("a picture");
+        fs::write(folder.join(file), picture).expect("saved");
+    }
+
+    /// What axe finds wrong in the page as it stands, each in words.
+    async fn axe(&self) -> Vec<String> {
+        if self.run("return typeof window.axe").await == "undefined" {
+            let path =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("ui/node_modules/axe-core/axe.min.js");
+            let source = fs::read_to_string(&path)
+                .unwrap_or_else(|e| panic!("{}: {e}; run `npm ci` in ui/", path.display()));
+            self.run(&source).await;
+        }
+        let found = self
+            .client
+            .execute_async(
+                "const done = arguments[arguments.length - 1];
+                 const words = (v) => `${v.id}: ${v.nodes.slice(0, 4).map((n) => n.target.join(' ')).join(' | ')}`;
+                 window.axe.run(document, { resultTypes: ['violations'] })
+                   .then((found) => done(found.violations.map(words)), (error) => done([`axe failed: ${error}`]));",
+                Vec::new(),
+            )
+            .await
+            .expect("axe answers");
+        serde_json::from_value(found).expect("a list of words")
     }
 }
 

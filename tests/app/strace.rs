@@ -75,7 +75,7 @@ pub fn breaches(trace: &str, allowed: Allowed) -> Vec<String> {
 }
 
 /// The command line that was built together with the app.
-fn idiolect() -> PathBuf {
+pub fn idiolect() -> PathBuf {
     let program = Path::new(crate::desk::APP).with_file_name("idiolect");
     assert!(
         program.exists(),

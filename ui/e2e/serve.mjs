@@ -1,7 +1,7 @@
 // What the browser tests and the screenshots share: the window built with its fake, served on loopback
 // under the same content security policy as the app, and Debian's Chromium.
 import { tmpdir } from "node:os";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -9,9 +9,11 @@ import { build, preview } from "vite";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** The page's policy; `ipc:` of the app's own is left out, since no page here has it. */
-export const policy =
-  "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'";
+/** The app's own policy; a page here asks its server, where the app's asks the app. */
+const config = JSON.parse(await readFile(join(root, "../tauri.conf.json"), "utf8"));
+export const policy = Object.entries({ ...config.app.security.csp, "connect-src": "'self'" })
+  .map(([directive, sources]) => `${directive} ${sources}`)
+  .join("; ");
 
 /** Builds with the fake and serves it. Returns its address and how to stop. */
 export async function serveDesign() {

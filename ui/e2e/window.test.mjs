@@ -50,6 +50,12 @@ async function axe(page, where) {
   assert.deepEqual(words, [], `axe finds nothing in ${where}`);
 }
 
+/** Nothing sticks out at the side; only what is made to scroll by itself may be wider. */
+async function fits(page, where) {
+  const wide = await page.evaluate(() => [document.documentElement, document.querySelector("main")].map((e) => e.scrollWidth - e.clientWidth));
+  assert.deepEqual(wide, [0, 0], `${where} is no wider than the window`);
+}
+
 const views = ["Samples", "Profile", "Compare", "Align", "Models", "Settings"];
 
 for (const scenario of bridge ? ["bridge"] : ["letters", "empty"]) {
@@ -61,6 +67,7 @@ for (const scenario of bridge ? ["bridge"] : ["letters", "empty"]) {
         await page.getByRole("heading", { level: 1, name: view }).waitFor();
         await page.waitForTimeout(300);
         await axe(page, `${view}, ${colorScheme}`);
+        await fits(page, view);
       }
       assert.deepEqual(await page.evaluate(() => window.violations), [], "nothing breaks the content security policy");
       assert.deepEqual(problems, [], "the page complains of nothing and asks no other host");
@@ -142,6 +149,37 @@ test("the journey by keyboard alone: paste, read, set, draft, vote", onlyFake, a
   await page.close();
 });
 
+test("the smallest window holds every view, with drafts and questions", onlyFake, async () => {
+  for (const scenario of ["letters", "empty", "nomodel", "short"]) {
+    const { page } = await open({ scenario, width: 900, height: 600 });
+    for (const [i, view] of views.entries()) {
+      await page.keyboard.press(`Control+${i + 1}`);
+      await page.getByRole("heading", { level: 1, name: view }).waitFor();
+      await fits(page, `${view}, ${scenario}`);
+    }
+    await page.close();
+  }
+  const { page } = await open({ width: 900, height: 600 });
+  await page.keyboard.press("Control+3");
+  await page.fill("#brief", "Tell the others I cannot come");
+  await page.keyboard.press("Control+Enter");
+  await page.getByText("Style match").first().waitFor({ timeout: 30000 });
+  await page.getByRole("button", { name: /^Change/ }).last().click();
+  await page.getByRole("button", { name: "Edit" }).first().click();
+  await fits(page, "Compare with drafts");
+  await axe(page, "a draft being edited");
+  await page.keyboard.press("Control+5");
+  await page.getByRole("button", { name: /^Remove.*SmolLM2 135M/ }).click();
+  await axe(page, "the question before a model is removed");
+  await page.getByRole("button", { name: "Keep it" }).click();
+  await page.getByRole("button", { name: /Fetch.*Llama/ }).click();
+  await axe(page, "the question about a licence");
+  await page.keyboard.press("Escape");
+  await page.getByText("Not supported yet (1)").click();
+  assert.equal(await page.getByRole("button", { name: /Fetch.*SmolLM3/ }).count(), 0, "what cannot run is not offered");
+  await page.close();
+});
+
 test("training shows its curve, can be stopped with the best kept, and is tested blind", onlyFake, async () => {
   const { page } = await open();
   await page.keyboard.press("Control+4");
@@ -178,6 +216,24 @@ test("what was pasted is counted, and is there after the page was loaded again",
   await page.reload();
   await page.waitForFunction((n) => document.querySelectorAll("ul[aria-label=Samples] > li").length === n, before + 1);
   assert.deepEqual(problems, [], "the page complains of nothing and asks no other host");
+  await page.close();
+});
+
+test("files that are no text are refused on their row; the next one comes in", { skip: bridge ? false : "needs the bridge" }, async () => {
+  const { page, problems } = await open();
+  const before = await page.locator("ul[aria-label=Samples] > li").count();
+  const chooser = page.waitForEvent("filechooser");
+  await page.getByRole("button", { name: "Import files" }).click();
+  const words = `The lid of the compost was gone again on ${new Date().toISOString()}, and I suspect the fox, who has form. `;
+  await (await chooser).setFiles([
+    { name: "noise.bin", mimeType: "application/octet-stream", buffer: Buffer.from(Array.from({ length: 512 }, (_, i) => (i * 37) % 256)) },
+    { name: "empty.txt", mimeType: "text/plain", buffer: Buffer.alloc(0) },
+    { name: "fox.txt", mimeType: "text/plain", buffer: Buffer.from(words.repeat(2)) },
+  ]);
+  await page.getByText("1 text kept").waitFor();
+  assert.equal(await page.getByRole("alert").count(), 2, "each refusal is said where it belongs");
+  await page.waitForFunction((n) => document.querySelectorAll("ul[aria-label=Samples] > li").length === n, before + 1);
+  assert.deepEqual(problems, [], "the page complains of nothing");
   await page.close();
 });
 

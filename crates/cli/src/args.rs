@@ -321,6 +321,9 @@ pub struct DraftArgs {
     /// Its strength: 0 off, 1 as trained, up to 2.
     #[arg(long, default_value_t = 1.0, requires = "adapter")]
     pub adapter_scale: f64,
+    /// About how many words the draft should have.
+    #[arg(long, value_name = "N")]
+    pub words: Option<u32>,
     /// Only show the exact prompt, and write nothing.
     #[arg(long)]
     pub prompt_only: bool,

@@ -6,14 +6,14 @@ use std::{
     convert::Infallible,
     io::Write,
     path::{Component, Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use axum::{
     Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, Request as HttpRequest, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::post,
@@ -23,8 +23,23 @@ use idiolect_core::{ErrorCode, UserError};
 use idiolect_studio::{Studio, api::Request};
 use tokio::{io::AsyncWriteExt, net::TcpListener, sync::mpsc};
 
-/// The window's own policy, as tauri.conf.json sets it, for the same page in a browser.
-const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+/// The window's own policy, from the file that the app is built with, for the same page in a browser: that page
+/// asks the server it came from, where the window's asks the app.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let config: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tauri.conf.json")).unwrap_or_default();
+    let directives = config["app"]["security"]["csp"].as_object();
+    let policy: Vec<String> = directives
+        .into_iter()
+        .flatten()
+        .map(|(name, sources)| match name.as_str() {
+            "connect-src" => "connect-src 'self'".to_owned(),
+            _ => format!("{name} {}", sources.as_str().unwrap_or("'none'")),
+        })
+        .collect();
+    HeaderValue::from_str(&policy.join("; "))
+        .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+});
 
 /// No request is longer, a pasted text included; files come through `/ticket`, which streams.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
@@ -181,10 +196,36 @@ async fn page(State(bridge): Shared, uri: Uri) -> Response {
     };
     (
         [
-            (header::CONTENT_TYPE, kind),
-            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+            (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
         ],
         bytes,
     )
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::POLICY;
+
+    #[test]
+    fn the_browsers_page_is_as_closed_as_the_windows() {
+        let policy = POLICY.to_str().expect("plain words");
+        for directive in [
+            "default-src 'self'",
+            "script-src 'self'",
+            "connect-src 'self'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(
+                policy.split("; ").any(|part| part == directive),
+                "{directive} in {policy}"
+            );
+        }
+        assert!(
+            !policy.contains("ipc"),
+            "no page in a browser has the app's own channel"
+        );
+    }
 }

@@ -177,6 +177,7 @@ fn journey(
         profile: profile.clone(),
         intent: Intent::AsMe,
         brief: "Write a short note to a neighbour about a parcel.".to_owned(),
+        words: None,
         columns,
         model: None,
     };

@@ -7,7 +7,8 @@ use crate::{
     api::{Event, Request, Response},
     bench,
     context::Ctx,
-    demo, eval, import, inference, plot, profiles, retest, samples, status, votes, writing,
+    demo, eval, import, inference, plot, profiles, retest, samples, status, votes,
+    writing::{self, Assignment},
 };
 
 /// Serves a request to its end.
@@ -80,16 +81,34 @@ pub(crate) fn run(
             profile,
             intent,
             brief,
+            words,
             columns,
             model,
-        } => writing::preview(ctx, &profile, intent, &brief, &columns, model.as_deref()),
+        } => {
+            let assignment = Assignment {
+                profile: &profile,
+                intent,
+                brief: &brief,
+                words,
+            };
+            writing::preview(ctx, &assignment, &columns, model.as_deref())
+        }
         Request::Write {
             profile,
             intent,
             brief,
+            words,
             columns,
             model,
-        } => writing::write(ctx, &profile, intent, &brief, &columns, model.as_deref()),
+        } => {
+            let assignment = Assignment {
+                profile: &profile,
+                intent,
+                brief: &brief,
+                words,
+            };
+            writing::write(ctx, &assignment, &columns, model.as_deref())
+        }
         Request::DraftList { profile } => writing::list(ctx, &profile),
         Request::DraftKeep { draft, keep } => writing::keep(ctx, &draft, keep),
         Request::DraftDelete { draft } => writing::delete(ctx, &draft),

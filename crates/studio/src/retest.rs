@@ -65,6 +65,7 @@ fn write_pairs(
             profile: &profile,
             intent: Intent::AsMe,
             brief,
+            words: None,
         };
         let trained = AdapterUse {
             id: adapter.clone(),

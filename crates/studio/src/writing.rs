@@ -48,46 +48,34 @@ pub(crate) struct Assignment<'a> {
     pub(crate) profile: &'a ProfileId,
     pub(crate) intent: Intent,
     pub(crate) brief: &'a str,
+    /// About how many words, where that is said apart from the brief.
+    pub(crate) words: Option<u32>,
 }
 
 pub(crate) fn preview(
     ctx: &mut Ctx,
-    profile: &ProfileId,
-    intent: Intent,
-    brief: &str,
+    assignment: &Assignment,
     columns: &[Column],
     model: Option<&str>,
 ) -> Result<Response, UserError> {
     let writer = ctx.studio.models.writer(ctx, model)?;
-    let subject = Subject::of(ctx, profile)?;
-    let assignment = Assignment {
-        profile,
-        intent,
-        brief,
-    };
-    let planned = plan(ctx, &writer, &subject, &assignment, columns)?;
+    let subject = Subject::of(ctx, assignment.profile)?;
+    let planned = plan(ctx, &writer, &subject, assignment, columns)?;
     let (prompts, notes) = planned.into_iter().map(|p| (p.prompt, p.notes)).unzip();
     Ok(Response::Prompts { prompts, notes })
 }
 
 pub(crate) fn write(
     ctx: &mut Ctx,
-    profile: &ProfileId,
-    intent: Intent,
-    brief: &str,
+    assignment: &Assignment,
     columns: &[Column],
     model: Option<&str>,
 ) -> Result<Response, UserError> {
     ctx.start_job("Writing", false);
     let writer = ctx.studio.models.writer(ctx, model)?;
-    let subject = Subject::of(ctx, profile)?;
-    let assignment = Assignment {
-        profile,
-        intent,
-        brief,
-    };
-    let planned = plan(ctx, &writer, &subject, &assignment, columns)?;
-    let drafts = generate(ctx, &writer, &subject, &assignment, planned)?;
+    let subject = Subject::of(ctx, assignment.profile)?;
+    let planned = plan(ctx, &writer, &subject, assignment, columns)?;
+    let drafts = generate(ctx, &writer, &subject, assignment, planned)?;
     Ok(Response::Drafts { drafts })
 }
 
@@ -142,7 +130,7 @@ pub(crate) fn plan(
                 intent: assignment.intent,
                 method: &column.method,
                 brief: assignment.brief.trim(),
-                words: None,
+                words: assignment.words,
             };
             let answer = column.sampling.max_tokens as usize;
             let prompt = prompts::build(&task, &material, &*writer.model, answer).told()?;

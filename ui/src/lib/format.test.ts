@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bytes, duration, figure, language, percent, plural, signed, wordCount } from "./format";
+import { bitsPerToken, bytes, duration, figure, language, percent, plural, signed, wordCount } from "./format";
 
 test("figures keep the digits that carry meaning", () => {
   expect([21.4, 3.24, 1, 0.456, 0, 1234.5].map(figure)).toEqual(["21", "3.2", "1", "0.46", "0", "1,235"]);
@@ -12,6 +12,7 @@ test("a signed figure has a real minus and no sign at zero", () => {
 test("sizes, times and shares are in words", () => {
   expect([999, 98_362_432, 2_019_377_696].map(bytes)).toEqual(["999 bytes", "98 MB", "2 GB"]);
   expect([0.4, 8.2, 100, 4800, 7200].map(duration)).toEqual(["under 1 s", "8 s", "2 min", "80 min", "2 h"]);
+  expect([3.41, 3.38].map(bitsPerToken), "a small change still shows").toEqual(["4.92 bits a token", "4.88 bits a token"]);
   expect(percent(0.684)).toBe("68 %");
   expect([plural(1, "vote"), plural(1200, "vote"), plural(2, "reply", "replies")]).toEqual(["1 vote", "1,200 votes", "2 replies"]);
 });

@@ -51,6 +51,11 @@ export function duration(seconds: number): string {
   return rest === 0 ? `${minutes / 60} h` : `${Math.floor(minutes / 60)} h ${rest} min`;
 }
 
+/** A loss in nats as a person reads it: `4.87 bits a token`. Two digits, since a voice changes the second first. */
+export function bitsPerToken(nats: number): string {
+  return `${(nats / Math.LN2).toFixed(2)} bits a token`;
+}
+
 /** `21 Nov 2026`. */
 export function date(rfc3339: string): string {
   const when = new Date(rfc3339);

@@ -54,7 +54,7 @@ test("a dimension that was set says what was inferred; without evidence it says 
   expect(screen.getByText(/You set this; inferred was \+0\.55 \(\+0\.30 to \+0\.80\)/)).toBeTruthy();
   await studio.portrait.setDimension("autonomy", 0.5);
   draw(DimensionRow, studio, find("autonomy"));
-  expect(screen.getByText(/You set this; inferred was not enough evidence/)).toBeTruthy();
+  expect(screen.getByText(/You set this; your texts say too little to infer it/)).toBeTruthy();
   await studio.portrait.resetDimension("autonomy");
   expect(find("autonomy").reading.override).toBeNull();
 });
@@ -86,7 +86,7 @@ test("before a blind vote nothing drawn tells which draft is which; after it bot
   await fireEvent.keyDown(window, { key: "2" });
   await screen.findByText(/your pick/);
   expect(document.body.textContent).toContain("Nothing personal");
-  expect(document.body.textContent).toContain("Excerpts of yours");
+  expect(document.body.textContent).toContain("Your trained voice “My letters 1”, as trained");
 });
 
 test("vote keys are left alone in a field and with a modifier", async () => {

@@ -101,12 +101,13 @@ pub fn compare(s: &Session, args: CompareArgs) -> Result<(), UserError> {
 /// The request to write these columns, or only to show their prompts.
 fn asked(s: &Session, args: &DraftArgs, columns: Vec<Column>) -> Result<Request, UserError> {
     let (profile, brief) = (s.profile()?, text_argument(&args.brief)?);
-    let (intent, model) = (args.intent, s.model.clone());
+    let (intent, words, model) = (args.intent, args.words, s.model.clone());
     Ok(if args.prompt_only {
         Request::PromptPreview {
             profile,
             intent,
             brief,
+            words,
             columns,
             model,
         }
@@ -115,6 +116,7 @@ fn asked(s: &Session, args: &DraftArgs, columns: Vec<Column>) -> Result<Request,
             profile,
             intent,
             brief,
+            words,
             columns,
             model,
         }

@@ -322,7 +322,7 @@ pub(crate) fn pack_transposed(w: &[f32], stride: usize, to: &mut [Tile], rest: &
     let depth = to.len();
     assert!(depth * DEPTH <= stride && (SIDE - 1) * stride + depth * DEPTH <= w.len());
     assert!(rest.is_empty() || rest.len() == depth);
-    for k in 0..depth {
+    for (k, to) in to.iter_mut().enumerate() {
         let mut first = [_mm512_setzero_si512(); SIDE];
         let mut second = first;
         for (row, (first, second)) in first.iter_mut().zip(&mut second).enumerate() {
@@ -330,7 +330,7 @@ pub(crate) fn pack_transposed(w: &[f32], stride: usize, to: &mut [Tile], rest: &
             // SAFETY: 32 floats lie there, as just checked.
             (*first, *second) = unsafe { in_line(w.as_ptr().add(at), !rest.is_empty()) };
         }
-        store_all(transpose(first), &mut to[k]);
+        store_all(transpose(first), to);
         if let Some(rest) = rest.get_mut(k) {
             store_all(transpose(second), rest);
         }

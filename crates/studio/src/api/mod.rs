@@ -142,6 +142,9 @@ pub enum Request {
         profile: ProfileId,
         intent: Intent,
         brief: String,
+        /// About how many words; none = the brief says, or the model's own.
+        #[serde(default)]
+        words: Option<u32>,
         columns: Vec<Column>,
         #[serde(default)]
         model: Option<String>,
@@ -151,6 +154,9 @@ pub enum Request {
         profile: ProfileId,
         intent: Intent,
         brief: String,
+        /// About how many words; none = the brief says, or the model's own.
+        #[serde(default)]
+        words: Option<u32>,
         columns: Vec<Column>,
         #[serde(default)]
         model: Option<String>,

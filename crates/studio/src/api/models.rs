@@ -40,6 +40,10 @@ pub struct ModelEntry {
     pub licence_url: String,
     /// Whether the licence has to be accepted before fetching.
     pub licence_gate: bool,
+    /// Where it comes from: an address to read more at, or a package.
+    pub source: String,
+    /// Whether this version can run it; it is not fetched otherwise.
+    pub supported: bool,
     /// Whether it can be used.
     pub state: ModelState,
     /// Whether it is the one used where none is named.

@@ -304,6 +304,15 @@ impl Registry {
             licence: model.licence.clone(),
             licence_url: model.licence_url.clone(),
             licence_gate: model.licence_gate,
+            source: match &model.source {
+                Source::PythonPackage {
+                    package, version, ..
+                } => format!("the Python package {package} {version}"),
+                Source::Hub { repository, .. } => {
+                    format!("{}/{repository}", super::hub::endpoint())
+                }
+            },
+            supported: runs,
             state,
             in_use: model.id == in_use,
             sha256: model.sha256.clone().or(record.map(|r| r.sha256)),
@@ -434,6 +443,9 @@ fn imported_entry(
         licence: "as its author says".to_owned(),
         licence_url: String::new(),
         licence_gate: false,
+        source: "your disk".to_owned(),
+        // A family that cannot run is refused when it is imported.
+        supported: true,
         state,
         sha256: Some(model.sha256.clone()),
         details: format!(

@@ -91,6 +91,7 @@ export function actionsOf(studio: Studio): Action[] {
   }
   for (const model of models.list) {
     if (model.state === "available" || model.state === "partial") {
+      if (!model.supported) continue;
       add(`Fetch ${model.name}`, () => {
         studio.go("models");
         if (!model.licence_gate) return models.pull(model.id, "not_asked");
@@ -112,10 +113,7 @@ export function actionsOf(studio: Studio): Action[] {
     add(less ? "Allow motion" : "Reduce motion", () => studio.setSettings({ reduce_motion: !less }));
   }
   for (const job of studio.jobs.running) {
-    if (job.id !== null) {
-      const id = job.id;
-      add(`Stop: ${job.label}`, () => studio.stopJob(id));
-    }
+    if (job.id !== null) add(`Stop: ${job.label}`, () => studio.endJob(job));
   }
   for (const dimension of studio.profile ? (studio.status?.dimensions ?? []) : []) {
     if (dimension.sensitive && !studio.profile?.sensitive) continue;

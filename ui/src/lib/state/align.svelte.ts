@@ -1,108 +1,23 @@
 /** Training a voice of one's own: preflight, the run with its curve, what came of it, the blind re-test. */
 import { asUserError } from "../backend/backend";
-import type {
-  Adapter,
-  Choice,
-  Event,
-  Gone,
-  LossPoint,
-  Preflight,
-  Retest,
-  Run,
-  SftSettings,
-  UserError,
-} from "../generated/bindings";
+import type { Adapter, Choice, Gone, Preflight, Retest, Run, SftSettings, UserError } from "../generated/bindings";
 import { BlindState } from "./blind.svelte";
 import type { Studio } from "./studio.svelte";
-
-/** As `SftSettings::default` in Rust. */
-export const defaultSettings: SftSettings = {
-  rank: 8,
-  alpha: 16,
-  targets: ["q", "k", "v", "o", "gate", "up", "down"],
-  learning_rate: 5e-4,
-  epochs: 3,
-  batch: 2,
-  max_length: 256,
-  chunk_words: 120,
-  held_out: 0.15,
-  seed: 1,
-  early_stop: true,
-};
-
-/** A number from a field: within its range, or the default while the field is empty. */
-function within(value: number | null | undefined, low: number, high: number, otherwise: number): number {
-  return typeof value === "number" && Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : otherwise;
-}
-
-/** Settings as Rust can take them, whatever the fields hold just now. */
-export function tidySettings(settings: SftSettings): SftSettings {
-  const d = defaultSettings;
-  return {
-    ...settings,
-    rank: Math.round(within(settings.rank, 1, 256, d.rank)),
-    // Alpha follows the rank at its default ratio, so that a larger change is not also a stronger one.
-    alpha: 2 * Math.round(within(settings.rank, 1, 256, d.rank)),
-    learning_rate: within(settings.learning_rate, 1e-6, 0.1, d.learning_rate),
-    epochs: Math.round(within(settings.epochs, 1, 100, d.epochs)),
-    held_out: within(settings.held_out, 0, 0.5, d.held_out),
-    seed: Math.round(within(settings.seed, 0, Number.MAX_SAFE_INTEGER, d.seed)),
-  };
-}
-
-/** A run while it trains. */
-export type Live = {
-  job: number | null;
-  run: Run | null;
-  steps: number;
-  curve: LossPoint[];
-  tokensPerSecond: number;
-  peakBytes: number;
-  secondsLeft: number | null;
-  message: string;
-};
-
-const notStarted: Live = {
-  job: null,
-  run: null,
-  steps: 0,
-  curve: [],
-  tokensPerSecond: 0,
-  peakBytes: 0,
-  secondsLeft: null,
-  message: "Loading the model",
-};
-
-/** What one event makes of a run that trains. */
-export function reduceLive(live: Live, event: Event): Live {
-  switch (event.type) {
-    case "started":
-      return { ...live, job: event.job };
-    case "progress":
-      return { ...live, message: event.message, secondsLeft: event.seconds_left ?? live.secondsLeft };
-    case "run_started":
-      return { ...live, run: event.run, steps: event.steps };
-    case "loss":
-      return {
-        ...live,
-        steps: event.steps,
-        curve: [...live.curve, event.point],
-        tokensPerSecond: event.tokens_per_second,
-        peakBytes: event.peak_bytes,
-        secondsLeft: event.seconds_left,
-        message: "",
-      };
-    default:
-      return live;
-  }
-}
+import { defaultSettings, fromElsewhere, notStarted, reduceLive, tidySettings, type Live } from "./training";
 
 export class AlignState {
   settings = $state<SftSettings>({ ...defaultSettings });
   name = $state("");
   preflight = $state.raw<Preflight | null>(null);
   checking = $state(false);
-  live = $state.raw<Live | null>(null);
+  /** Runs of this page while they train, by profile. */
+  #lives = $state.raw<Record<string, Live>>({});
+  /** The current profile's run while it trains, whoever started it. */
+  live = $derived.by((): Live | null => {
+    const { profile, status } = this.studio;
+    if (!profile) return null;
+    return this.#lives[profile.id] ?? fromElsewhere(this.runs, status?.jobs ?? [], profile.name);
+  });
   /** The run that just ended, with what it made. */
   finished = $state.raw<{ run: Run; adapter: Adapter | null } | null>(null);
   runs = $state.raw<Run[]>([]);
@@ -116,6 +31,8 @@ export class AlignState {
 
   /** Something changed while the check was under way. */
   #checkAgain = false;
+  /** Counts profiles shown: what was begun in an earlier one no longer belongs on screen. */
+  #turn = 0;
   #jobRetest: number | null = null;
 
   constructor(private readonly studio: Studio) {
@@ -123,8 +40,11 @@ export class AlignState {
   }
 
   clear(): void {
+    this.#turn += 1;
     this.preflight = null;
     this.finished = null;
+    this.retesting = false;
+    this.#jobRetest = null;
     this.runs = [];
     this.adapters = [];
     this.error = null;
@@ -143,62 +63,83 @@ export class AlignState {
         this.studio.ask({ type: "adapter_list", profile }, "adapters"),
       ]);
       if (profile !== this.studio.profileId) return;
+      const before = this.live;
       this.runs = runs;
       this.adapters = adapters;
+      // A run that this page only looked on at has ended: its report takes the place of its curve.
+      const ended = before?.elsewhere && !this.live && runs.find((run) => run.id === before.run?.id);
+      if (ended) this.finished = { run: ended, adapter: adapters.find((adapter) => adapter.id === ended.adapter) ?? null };
+      this.studio.compare.offerVoice();
     } catch (error) {
-      this.error = asUserError(error);
+      if (profile === this.studio.profileId) this.error = asUserError(error);
     }
   }
 
   /** What a training would learn from, and whether this machine can do it. */
   async check(): Promise<void> {
-    const profile = this.studio.profileId;
-    if (!profile) return;
     if (this.checking) {
       this.#checkAgain = true;
       return;
     }
     this.checking = true;
+    do {
+      this.#checkAgain = false;
+      await this.#checkOnce();
+    } while (this.#checkAgain);
+    this.checking = false;
+  }
+
+  async #checkOnce(): Promise<void> {
+    const profile = this.studio.profileId;
+    if (!profile) return;
     try {
-      do {
-        this.#checkAgain = false;
-        const answer = await this.studio.ask(
-          { type: "align_preflight", profile, settings: tidySettings(this.settings), model: null },
-          "preflight",
-        );
-        if (profile === this.studio.profileId) this.preflight = answer.preflight;
-      } while (this.#checkAgain && profile === this.studio.profileId);
+      const { preflight } = await this.studio.ask(
+        { type: "align_preflight", profile, settings: tidySettings(this.settings), model: null },
+        "preflight",
+      );
+      if (profile !== this.studio.profileId) return;
+      this.preflight = preflight;
       this.error = null;
     } catch (error) {
-      this.error = asUserError(error);
-    } finally {
-      this.checking = false;
+      if (profile === this.studio.profileId) this.error = asUserError(error);
     }
+  }
+
+  /** What a voice is called if the person names none. */
+  get defaultName(): string {
+    return `${this.studio.profile?.name ?? "Voice"} ${this.adapters.length + 1}`;
   }
 
   async train(): Promise<void> {
     const profile = this.studio.profileId;
     if (!profile || this.live) return;
-    this.live = notStarted;
+    const current = () => profile === this.studio.profileId;
+    this.#lives = { ...this.#lives, [profile]: notStarted };
     this.finished = null;
     this.error = null;
     try {
       const { run, adapter } = await this.studio.ask(
-        { type: "align_sft", profile, settings: tidySettings(this.settings), model: null, name: this.name.trim() || null },
+        { type: "align_sft", profile, settings: tidySettings(this.settings), model: null, name: this.name.trim() || this.defaultName },
         "run",
         (event) => {
-          if (this.live) this.live = reduceLive(this.live, event);
+          this.#lives = { ...this.#lives, [profile]: reduceLive(this.#lives[profile] ?? notStarted, event) };
         },
       );
-      this.finished = { run, adapter };
-      this.name = "";
+      if (current()) {
+        this.finished = { run, adapter };
+        this.name = "";
+      }
       this.studio.say(adapter ? `${adapter.name} is trained.` : "Training ended without keeping anything.");
     } catch (error) {
       const wrong = asUserError(error);
-      if (wrong.code !== "cancelled") this.error = wrong;
+      if (wrong.code === "cancelled") this.studio.say("The training is discarded.");
+      else if (current()) this.error = wrong;
+      else this.studio.say(wrong.message);
     } finally {
-      this.live = null;
+      // The list first: until it says that the run has ended, the run would seem to go on.
       await this.load();
+      const { [profile]: _, ...others } = this.#lives;
+      this.#lives = others;
     }
   }
 
@@ -229,6 +170,7 @@ export class AlignState {
   /** Goes on with pairs that wait for a vote, or writes new ones. */
   async startRetest(adapter: string, pairs = 8): Promise<void> {
     if (this.retesting) return;
+    const turn = this.#turn;
     this.retesting = true;
     this.error = null;
     this.blind.clear();
@@ -240,19 +182,22 @@ export class AlignState {
           { type: "retest_start", adapter, pairs, seed: 1 + retest.tally.n },
           "retest",
           (event) => {
-            if (event.type === "started") this.#jobRetest = event.job;
+            if (event.type === "started" && turn === this.#turn) this.#jobRetest = event.job;
           },
         ));
       }
+      if (turn !== this.#turn) return;
       this.retest = retest;
       this.blind.tally = retest.tally;
       this.nextPair();
     } catch (error) {
       const wrong = asUserError(error);
-      if (wrong.code !== "cancelled") this.error = wrong;
+      if (wrong.code !== "cancelled" && turn === this.#turn) this.error = wrong;
     } finally {
-      this.retesting = false;
-      this.#jobRetest = null;
+      if (turn === this.#turn) {
+        this.retesting = false;
+        this.#jobRetest = null;
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { openStudio } from "../../test/studio";
-import { defaultSettings, tidySettings } from "./align.svelte";
+import { defaultSettings, tidySettings } from "./training";
 
 test("a run grows its curve and ends with a voice in the list", async () => {
   const { studio } = await openStudio();
@@ -14,6 +14,7 @@ test("a run grows its curve and ends with a voice in the list", async () => {
   expect(align.live).toBeNull();
   expect(align.finished?.run.status).toBe("finished");
   expect(align.adapters[0]?.id).toBe(align.finished?.adapter?.id);
+  expect(align.adapters[0]?.name, "as the empty field said it would be called").toBe("My letters 2");
 });
 
 test("a run that is stopped keeps the best; one that is discarded keeps nothing", async () => {

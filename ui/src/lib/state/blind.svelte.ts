@@ -23,6 +23,7 @@ export class BlindState {
     this.pair = null;
     this.voted = null;
     this.error = null;
+    this.voting = false;
   }
 
   async cast(choice: Choice): Promise<Voted | null> {
@@ -35,15 +36,18 @@ export class BlindState {
         { type: "vote_cast", pair: pair.id, choice, voter: { kind: "person" } },
         "voted",
       );
+      void this.studio.compare.loadTallies();
+      // Stored all the same, but its pair is not on screen any more.
+      if (this.pair !== pair) return null;
       this.voted = voted;
       this.tally = voted.tally;
       if (choice === "skip") this.studio.say("Skipped; not counted.");
       return voted;
     } catch (error) {
-      this.error = asUserError(error);
+      if (this.pair === pair) this.error = asUserError(error);
       return null;
     } finally {
-      this.voting = false;
+      if (this.pair === pair) this.voting = false;
     }
   }
 }

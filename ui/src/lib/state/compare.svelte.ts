@@ -1,76 +1,13 @@
 /** One brief over columns: drafts streaming side by side, difference, blind votes. */
 import { asUserError } from "../backend/backend";
-import type { Column, DiffPart, Draft, Event, Intent, Tally, UserError } from "../generated/bindings";
+import type { Column, Draft, Event, Intent, Tally, UserError } from "../generated/bindings";
 import { BlindState } from "./blind.svelte";
+import { ColumnState, tokensFor, type Ingredient } from "./column.svelte";
 import type { Studio } from "./studio.svelte";
-
-export const ingredients = ["hypotheses", "excerpts", "dimensions"] as const;
-export type Ingredient = (typeof ingredients)[number];
-
-/** What each ingredient adds to the prompt, in words. */
-export const ingredientWords: Record<Ingredient, string> = {
-  hypotheses: "your habits",
-  excerpts: "excerpts of yours",
-  dimensions: "dimensions and summary",
-};
-
-/** A method in words: `your habits + excerpts of yours`. */
-export function methodWords(method: string): string {
-  const parts = method.split("+").filter((part): part is Ingredient => part in ingredientWords);
-  if (parts.length === 0) return "Nothing personal";
-  const words = parts.map((part) => ingredientWords[part]).join(" + ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-/**
- * A side of a result in words. Rust names it by method and adapter id (`excerpts + trained voice a-… at 0.8`),
- * or by the voice's name before the first vote.
- */
-export function sideWords(side: string, adapters: { id: string; name: string }[]): string {
-  const named = side.match(/^(?:(.*) \+ )?trained voice (.+?)(?: at ([\d.]+))?$/);
-  if (!named) return methodWords(side);
-  const [, method, id, scale] = named;
-  const known = adapters.find((adapter) => adapter.id === id)?.name;
-  const name = known ? `“${known}”` : id?.startsWith("a-") ? "that was deleted" : id;
-  const voice = `trained voice ${name}${scale ? ` at ${Number(scale).toFixed(1)}` : ""}`;
-  return method && method !== "base" ? `${methodWords(method)}, with your ${voice}` : `Your ${voice}`;
-}
-
-/** Tokens that about this many words take: a token is about ¾ of a word, and a draft may run a little over. */
-export function tokensFor(words: number): number {
-  return Math.ceil((words / 0.75) * 1.2);
-}
 
 /** A whole number from a field: within its range, or `otherwise` while the field is empty. */
 function whole(value: number | null, low: number, high: number, otherwise: number): number {
   return value === null || !Number.isFinite(value) ? otherwise : Math.min(high, Math.max(low, Math.round(value)));
-}
-
-let nextKey = 1;
-
-export class ColumnState {
-  readonly key = nextKey++;
-  parts = $state<Ingredient[]>([]);
-  adapter = $state<string | null>(null);
-  scale = $state(1);
-  /** Set by “write again”: a seed of its own. */
-  ownSeed = $state<number | null>(null);
-  text = $state("");
-  draft = $state.raw<Draft | null>(null);
-  writing = $state(false);
-  /** Key of the column it is compared with, word by word. */
-  against = $state<number | null>(null);
-  diff = $state.raw<DiffPart[] | null>(null);
-  method = $derived(this.parts.length === 0 ? "base" : ingredients.filter((i) => this.parts.includes(i)).join("+"));
-
-  constructor(parts: Ingredient[] = [], adapter: string | null = null) {
-    this.parts = parts;
-    this.adapter = adapter;
-  }
-
-  toggle(part: Ingredient): void {
-    this.parts = this.parts.includes(part) ? this.parts.filter((p) => p !== part) : [...this.parts, part];
-  }
 }
 
 const firstColumns: Record<Intent, Ingredient[][]> = {
@@ -101,6 +38,10 @@ export class CompareState {
   blindKeys = $state<[number, number] | null>(null);
 
   #job: number | null = null;
+  /** Counts profiles shown: what was begun in an earlier one no longer belongs on screen. */
+  #turn = 0;
+  /** Whether the trained voice has been given its column. */
+  #voiceOffered = false;
 
   constructor(private readonly studio: Studio) {
     this.blind = new BlindState(studio);
@@ -110,6 +51,11 @@ export class CompareState {
     for (const intent of ["as-me", "for-me"] as const) {
       this.#columns[intent] = firstColumns[intent].map((parts) => new ColumnState(parts));
     }
+    this.#turn += 1;
+    this.#voiceOffered = false;
+    this.#job = null;
+    this.writing = false;
+    this.blindKeys = null;
     this.kept = [];
     this.tallies = [];
     this.blindOn = false;
@@ -126,16 +72,43 @@ export class CompareState {
         this.studio.ask({ type: "draft_list", profile }, "drafts"),
         this.studio.ask({ type: "vote_tally", profile }, "tallies"),
       ]);
+      if (profile !== this.studio.profileId) return;
       this.kept = drafts.filter((draft) => draft.kept);
       this.tallies = tallies;
     } catch (error) {
-      this.error = asUserError(error);
+      if (profile === this.studio.profileId) this.error = asUserError(error);
     }
+  }
+
+  /** After a vote: the results of every comparison. */
+  async loadTallies(): Promise<void> {
+    const profile = this.studio.profileId;
+    if (!profile) return;
+    try {
+      const { tallies } = await this.studio.ask({ type: "vote_tally", profile }, "tallies");
+      if (profile === this.studio.profileId) this.tallies = tallies;
+    } catch (error) {
+      if (profile === this.studio.profileId) this.error = asUserError(error);
+    }
+  }
+
+  /** The newest trained voice that works with the model in use. */
+  get #voice(): string | null {
+    return this.studio.align.adapters.find((adapter) => adapter.model === this.studio.status?.model_id)?.id ?? null;
+  }
+
+  /** Once there is a trained voice, “as me” shows it beside the others; whoever takes that column away is not asked again. */
+  offerVoice(): void {
+    const voice = this.#voice;
+    const columns = this.#columns["as-me"];
+    if (!voice || this.#voiceOffered) return;
+    this.#voiceOffered = true;
+    if (columns.length < mostColumns && columns.every((column) => column.adapter === null)) columns.push(new ColumnState([], voice));
   }
 
   addColumn(): void {
     if (this.columns.length >= mostColumns) return;
-    const voice = this.studio.align.adapters[0]?.id ?? null;
+    const voice = this.#voice;
     const used = this.columns.some((column) => column.adapter !== null);
     const parts: Ingredient[] = this.intent === "for-me" ? ["dimensions"] : voice && !used ? [] : ["hypotheses", "excerpts"];
     this.#columns[this.intent].push(new ColumnState(parts, used ? null : voice));
@@ -155,15 +128,9 @@ export class CompareState {
     return whole(this.words, 10, 2000, 120);
   }
 
-  /** The brief as it is sent: what is asked, and about how long. */
-  get request(): string {
-    return `${this.brief.trim()}\n\nAbout ${this.length} words.`;
-  }
-
   asColumn(column: ColumnState): Column {
     return {
-      method: column.method,
-      adapter: column.adapter === null ? null : { id: column.adapter, scale: column.scale },
+      ...column.next,
       sampling: {
         temperature: 0.8,
         top_p: 1,
@@ -194,13 +161,11 @@ export class CompareState {
 
   async #write(columns: ColumnState[]): Promise<boolean> {
     if (this.writing || !this.brief.trim()) return false;
+    const turn = this.#turn;
     this.writing = true;
     this.error = null;
     for (const column of columns) {
-      column.text = "";
-      column.draft = null;
-      column.diff = null;
-      column.against = null;
+      column.forget();
       column.writing = true;
     }
     try {
@@ -210,13 +175,15 @@ export class CompareState {
           type: "write",
           profile: profile.id,
           intent: this.intent,
-          brief: this.request,
+          brief: this.brief.trim(),
+          words: this.length,
           columns: columns.map((column) => this.asColumn(column)),
           model: null,
         },
         "drafts",
-        (event) => this.#hear(columns, event),
+        (event) => turn === this.#turn && this.#hear(columns, event),
       );
+      if (turn !== this.#turn) return false;
       drafts.forEach((draft, i) => {
         const column = columns[i];
         if (!column) return;
@@ -226,13 +193,17 @@ export class CompareState {
       return drafts.length === columns.length && drafts.every((draft) => draft.ended !== "cancelled");
     } catch (error) {
       const wrong = asUserError(error);
-      if (wrong.code !== "cancelled") this.error = wrong;
+      if (wrong.code !== "cancelled" && turn === this.#turn) this.error = wrong;
       return false;
     } finally {
-      for (const column of columns) column.writing = false;
-      this.writing = false;
-      this.#job = null;
+      if (turn === this.#turn) this.#ended(columns);
     }
+  }
+
+  #ended(columns: ColumnState[]): void {
+    for (const column of columns) column.writing = false;
+    this.writing = false;
+    this.#job = null;
   }
 
   #hear(columns: ColumnState[], event: Event): void {
@@ -252,11 +223,7 @@ export class CompareState {
     this.blindOn = mode === "on";
     this.blind.clear();
     if (!this.blindOn) return;
-    for (const column of this.columns) {
-      column.text = "";
-      column.draft = null;
-      column.diff = null;
-    }
+    for (const column of this.columns) column.forget();
     const [first, ...rest] = this.columns;
     const last = rest[rest.length - 1];
     this.blindKeys = first && last ? [first.key, last.key] : null;
@@ -271,15 +238,16 @@ export class CompareState {
     this.seed = (this.seed ?? 1) + 1;
     left.ownSeed = null;
     right.ownSeed = null;
+    const turn = this.#turn;
     if (!(await this.#write([left, right])) || !left.draft || !right.draft) return;
     try {
       const answer = await this.studio.ask(
         { type: "blind_pair", left: left.draft.id, right: right.draft.id },
         "pair",
       );
-      this.blind.show(answer.pair);
+      if (turn === this.#turn) this.blind.show(answer.pair);
     } catch (error) {
-      this.error = asUserError(error);
+      if (turn === this.#turn) this.error = asUserError(error);
     }
   }
 
@@ -303,6 +271,7 @@ export class CompareState {
     try {
       const answer = await this.studio.ask({ type: "draft_keep", draft: draft.id, keep }, "draft");
       for (const column of this.columns) if (column.draft?.id === draft.id) column.draft = answer.draft;
+      if (draft.profile !== this.studio.profileId) return;
       this.kept = keep
         ? [answer.draft, ...this.kept.filter((d) => d.id !== draft.id)]
         : this.kept.filter((d) => d.id !== draft.id);
@@ -314,8 +283,11 @@ export class CompareState {
 
   async deleteDraft(draft: Draft): Promise<void> {
     try {
-      await this.studio.ask({ type: "draft_delete", draft: draft.id }, "gone");
+      const { gone } = await this.studio.ask({ type: "draft_delete", draft: draft.id }, "gone");
       this.kept = this.kept.filter((d) => d.id !== draft.id);
+      for (const column of this.columns) if (column.draft?.id === draft.id) column.forget();
+      this.studio.say([gone.what, ...gone.derived].join(" "));
+      await this.loadTallies();
     } catch (error) {
       this.error = asUserError(error);
     }
@@ -331,7 +303,8 @@ export class CompareState {
           type: "prompt_preview",
           profile: profile.id,
           intent: this.intent,
-          brief: this.request,
+          brief: this.brief.trim(),
+          words: this.length,
           columns: [this.asColumn(column)],
           model: null,
         },

@@ -1,6 +1,8 @@
+import { fireEvent, screen } from "@testing-library/svelte";
 import { expect, test } from "vitest";
-import { openStudio } from "../../test/studio";
-import { methodWords, sideWords, tokensFor } from "./compare.svelte";
+import { draw, openStudio } from "../../test/studio";
+import DraftColumn from "../../views/compare/DraftColumn.svelte";
+import { methodWords, sideWords, tokensFor } from "./column.svelte";
 
 test("methods are in words, and the empty one says so", () => {
   expect(["base", "hypotheses", "hypotheses+excerpts"].map(methodWords)).toEqual([
@@ -33,7 +35,7 @@ test("all columns stream together under one request and keep their drafts", asyn
   expect(compare.columns.every((column) => column.text.length > 0 && column.writing), "every column grows at once").toBe(true);
   await writing;
   expect(fake.asked.filter((r) => r.type === "write")).toHaveLength(1);
-  expect(compare.columns.map((column) => column.draft?.method)).toEqual(["base", "hypotheses", "excerpts"]);
+  expect(compare.columns.map((column) => column.draft?.method)).toEqual(["base", "hypotheses", "excerpts", "base"]);
   expect(compare.columns.every((column) => column.text === column.draft?.text)).toBe(true);
 });
 
@@ -101,4 +103,87 @@ test("a vote is cast once, and says what was what", async () => {
   expect(fake.asked.filter((r) => r.type === "vote_cast"), "a second key press does not vote again").toHaveLength(1);
   expect(compare.blind.voted?.tally.n).toBe(1);
   expect(compare.blind.tally?.words).toBe("not enough votes yet");
+});
+
+test("“as me” has a column for the trained voice once there is one, and takes no for an answer", async () => {
+  const { studio } = await openStudio();
+  const { compare } = studio;
+  expect(compare.columns.map((column) => [column.method, column.adapter])).toEqual([
+    ["base", null],
+    ["hypotheses", null],
+    ["excerpts", null],
+    ["base", "a-000000000001"],
+  ]);
+  compare.removeColumn(compare.columns[3]?.key ?? -1);
+  await studio.reload();
+  expect(compare.columns).toHaveLength(3);
+  await studio.switchTo("p-000000000002");
+  expect(compare.columns, "a profile without a voice has no such column").toHaveLength(3);
+});
+
+test("a voice that was made on another model is not offered", async () => {
+  const { studio, fake } = await openStudio();
+  await studio.switchTo("p-000000000002");
+  fake.studio.adapters = fake.studio.adapters.map((adapter) => ({ ...adapter, model: "qwen3-1.7b" }));
+  await studio.switchTo("p-000000000001");
+  expect(studio.compare.columns.every((column) => column.adapter === null)).toBe(true);
+});
+
+test("the brief stays the person's words; its length is asked for apart from it", async () => {
+  const { studio, fake } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others ";
+  compare.words = 40;
+  compare.setBlind("on");
+  await compare.write();
+  expect(fake.asked.find((r) => r.type === "write")).toMatchObject({ brief: "Tell the others", words: 40 });
+  expect(compare.blind.pair?.brief).toBe("Tell the others");
+});
+
+test("after a blind vote the results below are those with it", async () => {
+  const { studio } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others";
+  compare.setBlind("on");
+  await compare.write();
+  expect(compare.tallies).toEqual([]);
+  await compare.blind.cast("left");
+  await expect.poll(() => compare.tallies.map((tally) => tally.n)).toEqual([1]);
+});
+
+test("a draft goes on saying what it was made with after its column was set otherwise", async () => {
+  const { studio } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others";
+  compare.seed = 7;
+  await compare.write();
+  const column = compare.columns[1];
+  if (!column) throw new Error("there are columns");
+  expect(column.changed).toBe(false);
+  draw(DraftColumn, studio, { column, number: 2 });
+  column.toggle("excerpts");
+  compare.seed = 9;
+  await screen.findByText("Next draft: Your habits + excerpts of yours");
+  expect(screen.getByRole("heading", { level: 2 }).textContent).toBe("2 Your habits");
+  expect(screen.getByText("Seed").nextElementSibling?.textContent, "the draft's own").toBe("7");
+});
+
+test("a draft can be put into one's own words and added to the samples; the draft stays", async () => {
+  const { studio, fake } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others";
+  await compare.write();
+  const column = compare.columns[1];
+  if (!column?.draft) throw new Error("it was written");
+  draw(DraftColumn, studio, { column, number: 2 });
+  await fireEvent.click(screen.getByRole("button", { name: "Edit" }));
+  const box = screen.getByRole<HTMLTextAreaElement>("textbox", { name: "Your version of draft 2" });
+  expect(box.value).toBe(column.draft.text);
+  const add = screen.getByRole<HTMLButtonElement>("button", { name: "Add to my samples" });
+  expect(add.disabled, "the model's own words are no sample of the person's").toBe(true);
+  await fireEvent.input(box, { target: { value: "So, no Saturday for me. Start without me, and mind the corner post." } });
+  await fireEvent.click(add);
+  await expect.poll(() => fake.asked.some((r) => r.type === "sample_add" && r.text.startsWith("So, no Saturday"))).toBe(true);
+  await expect.poll(() => screen.queryByRole("textbox", { name: /Your version/ })).toBeNull();
+  expect(compare.columns[1]?.text).toBe(column.draft.text);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Event, LossPoint } from "../generated/bindings";
-import { reduceLive, type Live } from "./align.svelte";
 import { Jobs, newJob, reduceJob, shareDone } from "./jobs.svelte";
+import { notStarted, reduceLive, type Live } from "./training";
 
 const started: Event = { type: "started", job: 7, label: "Reading 90 dimensions", can_pause: false };
 
@@ -35,14 +35,13 @@ test("the strip shows a job from its start to its end, and others' jobs once", (
 });
 
 test("a run collects its curve in order", () => {
-  const idle: Live = { job: null, run: null, steps: 0, curve: [], tokensPerSecond: 0, peakBytes: 0, secondsLeft: null, message: "" };
   const points: LossPoint[] = [
     { step: 0, loss: null, held_out: 3.7 },
     { step: 1, loss: 3.9, held_out: null },
   ];
   const live = points.reduce<Live>(
     (state, point) => reduceLive(state, { type: "loss", run: "r-1", point, steps: 40, tokens_per_second: 200, peak_bytes: 5, seconds_left: 90 }),
-    reduceLive(idle, started),
+    reduceLive(notStarted, started),
   );
   expect(live.job).toBe(7);
   expect(live.curve).toEqual(points);

@@ -7,41 +7,45 @@ import { SummaryState } from "./summary.svelte";
 export class PortraitState {
   view = $state.raw<ProfileView | null>(null);
   loading = $state(false);
-  inferring = $state(false);
   error = $state.raw<UserError | null>(null);
   /** What is searched for among the dimensions. */
   search = $state("");
   voice = $state.raw<VoiceFile | null>(null);
   readonly summary: SummaryState;
+  /** Profiles whose samples are being read. */
+  #inferring = $state.raw<string[]>([]);
   /** Settings of dimensions on their way. */
-  #settings: Promise<void> = Promise.resolve();
+  #settings: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly studio: Studio) {
     this.summary = new SummaryState(studio);
+  }
+
+  /** Whether the current profile's samples are being read. */
+  get inferring(): boolean {
+    return this.#inferring.includes(this.studio.profileId ?? "");
   }
 
   clear(): void {
     this.view = null;
     this.voice = null;
     this.error = null;
+    this.loading = false;
     this.summary.clear();
   }
 
   async load(): Promise<void> {
-    const profile = this.studio.profileId;
-    if (!profile) {
+    if (!this.studio.profileId) {
       this.clear();
       return;
     }
     this.loading = true;
-    try {
+    const asked = this.studio.profileId;
+    await this.#for(async (profile, current) => {
       const { view } = await this.studio.ask({ type: "profile_show", profile }, "profile_view");
-      if (profile === this.studio.profileId) this.#take(view);
-    } catch (error) {
-      this.error = asUserError(error);
-    } finally {
-      this.loading = false;
-    }
+      if (current()) this.#take(view);
+    });
+    if (asked === this.studio.profileId) this.loading = false;
   }
 
   #take(view: ProfileView): void {
@@ -58,44 +62,42 @@ export class PortraitState {
 
   /** Reads all dimensions with the model and tests the hypotheses. */
   async infer(): Promise<void> {
-    const profile = this.studio.profileId;
-    if (!profile || this.inferring) return;
-    this.inferring = true;
+    const at = this.studio.profile;
+    if (!at || this.inferring) return;
+    this.#inferring = [...this.#inferring, at.id];
     this.error = null;
-    try {
+    await this.#for(async (profile, current) => {
       const { view } = await this.studio.ask({ type: "infer", profile, model: null }, "profile_view");
-      if (profile === this.studio.profileId) this.#take(view);
-      this.studio.say("Your samples are read.");
-    } catch (error) {
-      this.error = asUserError(error);
-    } finally {
-      this.inferring = false;
-    }
+      if (current()) this.#take(view);
+      this.studio.say(current() ? "Your samples are read." : `The samples of ${at.name} are read.`);
+    });
+    this.#inferring = this.#inferring.filter((id) => id !== at.id);
   }
 
-  async setDimension(dimension: string, score: number): Promise<void> {
-    await this.#reading({ type: "dimension_set", profile: this.studio.profileId ?? "", dimension, score });
+  async setDimension(dimension: string, score: number): Promise<boolean> {
+    return this.#reading((profile) => ({ type: "dimension_set", profile, dimension, score }));
   }
 
-  async resetDimension(dimension: string): Promise<void> {
-    await this.#reading({ type: "dimension_reset", profile: this.studio.profileId ?? "", dimension });
+  async resetDimension(dimension: string): Promise<boolean> {
+    return this.#reading((profile) => ({ type: "dimension_reset", profile, dimension }));
   }
 
-  async setObject(dimension: string, object: string): Promise<void> {
-    await this.#reading({ type: "dimension_object", profile: this.studio.profileId ?? "", dimension, object });
+  async setObject(dimension: string, object: string): Promise<boolean> {
+    return this.#reading((profile) => ({ type: "dimension_object", profile, dimension, object }));
   }
 
   /** One after the other: Rust answers each request on a thread of its own, and the last setting has to win. */
-  #reading(request: Parameters<Studio["ask"]>[0]): Promise<void> {
-    this.#settings = this.#settings.then(async () => {
-      try {
-        const { reading } = await this.studio.ask(request, "reading");
-        this.#replace(reading);
-      } catch (error) {
-        this.error = asUserError(error);
-      }
-    });
-    return this.#settings;
+  #reading(request: (profile: string) => Parameters<Studio["ask"]>[0]): Promise<boolean> {
+    // Whose setting it is was decided when it was set, not when its turn comes.
+    const profile = this.studio.profileId ?? "";
+    const done = this.#settings.then(() =>
+      this.#for(async (_, current) => {
+        const { reading } = await this.studio.ask(request(profile), "reading");
+        if (current()) this.#replace(reading);
+      }, profile),
+    );
+    this.#settings = done;
+    return done;
   }
 
   #replace(reading: Reading): void {
@@ -106,32 +108,23 @@ export class PortraitState {
     };
   }
 
-  async decide(id: string, decision: Decision): Promise<void> {
-    try {
+  /** Whether the decision was stored. */
+  async decide(id: string, decision: Decision): Promise<boolean> {
+    return this.#for(async (_, current) => {
       const { hypothesis } = await this.studio.ask(
         { type: "hypothesis_decide", hypothesis: id, decision },
         "hypothesis",
       );
-      this.#takeHypothesis(hypothesis);
-    } catch (error) {
-      this.error = asUserError(error);
-    }
+      if (current()) this.#takeHypothesis(hypothesis);
+    });
   }
 
   /** Adds a claim in the person's own words; whether it was stored. */
   async addHypothesis(statement: string): Promise<boolean> {
-    try {
-      const profile = await this.studio.needProfile();
-      const { hypothesis } = await this.studio.ask(
-        { type: "hypothesis_add", profile: profile.id, statement },
-        "hypothesis",
-      );
-      this.#takeHypothesis(hypothesis);
-      return true;
-    } catch (error) {
-      this.error = asUserError(error);
-      return false;
-    }
+    return this.#for(async (profile, current) => {
+      const { hypothesis } = await this.studio.ask({ type: "hypothesis_add", profile, statement }, "hypothesis");
+      if (current()) this.#takeHypothesis(hypothesis);
+    });
   }
 
   #takeHypothesis(hypothesis: Hypothesis): void {
@@ -146,33 +139,45 @@ export class PortraitState {
   }
 
   async setSensitive(on: boolean): Promise<void> {
-    await this.#profile({ type: "profile_sensitive", profile: this.studio.profileId ?? "", on });
+    await this.#for(async (profile) => {
+      this.studio.takeProfile((await this.studio.ask({ type: "profile_sensitive", profile, on }, "profile")).profile);
+    });
     await this.load();
   }
 
   async describe(text: string): Promise<boolean> {
-    return this.#profile({ type: "profile_describe", profile: this.studio.profileId ?? "", text });
-  }
-
-  async #profile(request: Parameters<Studio["ask"]>[0]): Promise<boolean> {
-    try {
-      this.studio.takeProfile((await this.studio.ask(request, "profile")).profile);
-      return true;
-    } catch (error) {
-      this.error = asUserError(error);
-      return false;
-    }
+    return this.#for(async (profile) => {
+      this.studio.takeProfile((await this.studio.ask({ type: "profile_describe", profile, text }, "profile")).profile);
+    });
   }
 
   async export(): Promise<VoiceFile | null> {
-    const profile = this.studio.profileId;
-    if (!profile) return null;
+    let voice: VoiceFile | null = null;
+    await this.#for(async (profile, current) => {
+      voice = (await this.studio.ask({ type: "profile_export", profile }, "exported")).voice;
+      if (current()) this.voice = voice;
+    });
+    return voice;
+  }
+
+  /**
+   * Works for a profile; whether that went well. An answer may come after the person went to another profile:
+   * `current` says whether it still belongs on screen. An error that does not is said, and does not stay.
+   */
+  async #for(
+    work: (profile: string, current: () => boolean) => Promise<void>,
+    profile = this.studio.profileId,
+  ): Promise<boolean> {
+    if (!profile) return false;
+    const current = () => profile === this.studio.profileId;
     try {
-      this.voice = (await this.studio.ask({ type: "profile_export", profile }, "exported")).voice;
-      return this.voice;
+      await work(profile, current);
+      return true;
     } catch (error) {
-      this.error = asUserError(error);
-      return null;
+      const wrong = asUserError(error);
+      if (current()) this.error = wrong;
+      else this.studio.say(wrong.message);
+      return false;
     }
   }
 }

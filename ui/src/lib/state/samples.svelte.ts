@@ -1,18 +1,26 @@
 /** The person's texts: pasting, importing with “whose words?”, putting back, removing. */
 import { asUserError } from "../backend/backend";
 import type { FileTicket, Gone, ImportCounts, ImportScan, Sample, UserError } from "../generated/bindings";
-import { plural } from "../format";
+import { plural, wordCount } from "../format";
 import type { Studio } from "./studio.svelte";
 
 /** One file on its way in. */
 export type Import = {
   ticket: FileTicket;
+  /** Whose texts it brings; null until there is a profile at all. */
+  profile: string | null;
   scan: ImportScan | null;
   /** Keys of the participants the person says they are. */
   mine: string[];
   step: "scanning" | "choosing" | "reading" | "done" | "failed";
   counts: ImportCounts | null;
   error: UserError | null;
+};
+
+const noWords: UserError = {
+  code: "empty",
+  message: "There are no words in this.",
+  hint: "Paste something you wrote. What stands in the field stays there.",
 };
 
 export class SamplesState {
@@ -25,16 +33,22 @@ export class SamplesState {
   addError = $state.raw<UserError | null>(null);
   /** The row that was just added, to point it out. */
   latest = $state<string | null>(null);
-  imports = $state<Import[]>([]);
+  /** Files on their way in, of every profile: a choice that waits is not lost by looking elsewhere. */
+  #imports = $state<Import[]>([]);
   removed = $state.raw<Gone | null>(null);
   /** Texts by id, for quoting. */
   texts = $derived(new Map(this.list.map((sample) => [sample.id, sample.text])));
 
   constructor(private readonly studio: Studio) {}
 
+  /** Files on their way into the current profile. */
+  get imports(): Import[] {
+    return this.#imports.filter((item) => item.profile === null || item.profile === this.studio.profileId);
+  }
+
   clear(): void {
     this.list = [];
-    this.imports = [];
+    this.loading = false;
     this.error = null;
     this.removed = null;
     this.latest = null;
@@ -49,34 +63,42 @@ export class SamplesState {
     this.loading = true;
     try {
       const { samples } = await this.studio.ask({ type: "sample_list", profile }, "samples");
-      if (profile === this.studio.profileId) this.list = samples;
+      if (profile !== this.studio.profileId) return;
+      this.list = samples;
       this.error = null;
     } catch (error) {
-      this.error = asUserError(error);
+      if (profile === this.studio.profileId) this.error = asUserError(error);
     } finally {
-      this.loading = false;
+      if (profile === this.studio.profileId) this.loading = false;
     }
   }
 
   /** Stores what was pasted. The text stays in the area until Rust has confirmed it. */
   async add(): Promise<void> {
     const text = this.pasted;
-    if (!text.trim() || this.adding) return;
+    if ((await this.addText(text)) && this.pasted === text) this.pasted = "";
+  }
+
+  /** Adds a text; whether it was stored. */
+  async addText(text: string): Promise<boolean> {
+    if (!text.trim() || this.adding) return false;
+    this.addError = wordCount(text) > 0 ? null : noWords;
+    if (this.addError) return false;
     this.adding = true;
-    this.addError = null;
     try {
       const profile = await this.studio.needProfile();
       const { sample, counts } = await this.studio.ask(
         { type: "sample_add", profile: profile.id, text, title: null },
         "sample",
       );
-      if (this.pasted === text) this.pasted = "";
       this.latest = sample.id;
       const parts = counts && counts.kept > 1 ? `, cut between paragraphs into ${plural(counts.kept, "text")}` : "";
       this.studio.say(`Added: ${plural(counts?.words ?? sample.words, "word")}${parts}.`);
       await this.#changed();
+      return true;
     } catch (error) {
       this.addError = asUserError(error);
+      return false;
     } finally {
       this.adding = false;
     }
@@ -93,8 +115,9 @@ export class SamplesState {
   /** Looks at each file; where it holds several people's words it waits for the person's choice. */
   async importFiles(tickets: FileTicket[]): Promise<void> {
     for (const ticket of tickets) {
-      this.imports.push({ ticket, scan: null, mine: [], step: "scanning", counts: null, error: null });
-      const item = this.imports[this.imports.length - 1];
+      const profile = this.studio.profileId;
+      this.#imports.push({ ticket, profile, scan: null, mine: [], step: "scanning", counts: null, error: null });
+      const item = this.#imports[this.#imports.length - 1];
       if (!item) continue;
       try {
         item.scan = (await this.studio.ask({ type: "import_scan", file: ticket }, "import_scan")).scan;
@@ -115,9 +138,10 @@ export class SamplesState {
     item.step = "reading";
     item.error = null;
     try {
-      const profile = await this.studio.needProfile();
+      // Into the profile it was dropped on, whichever is looked at by now.
+      item.profile ??= (await this.studio.needProfile()).id;
       const { counts } = await this.studio.ask(
-        { type: "import_run", profile: profile.id, file: item.ticket, mine: item.mine },
+        { type: "import_run", profile: item.profile, file: item.ticket, mine: item.mine },
         "imported",
       );
       item.counts = counts;
@@ -132,7 +156,7 @@ export class SamplesState {
   }
 
   dismissImport(item: Import): void {
-    this.imports = this.imports.filter((other) => other.ticket !== item.ticket);
+    this.#imports = this.#imports.filter((other) => other.ticket !== item.ticket);
   }
 
   async restore(id: string): Promise<void> {

@@ -4,10 +4,12 @@ import { asUserError, type Backend } from "../backend/backend";
 import type { Event, FileTicket, Profile, Request, Response, Settings, Status, UserError } from "../generated/bindings";
 import { AlignState } from "./align.svelte";
 import { CompareState } from "./compare.svelte";
-import { Jobs } from "./jobs.svelte";
+import { Jobs, type Job } from "./jobs.svelte";
 import { ModelsState } from "./models.svelte";
 import { PortraitState } from "./portrait.svelte";
+import { remember, remembered } from "./remember";
 import { SamplesState } from "./samples.svelte";
+import { Unsaved } from "./unsaved.svelte";
 
 export const viewNames = ["samples", "profile", "compare", "align", "models", "settings"] as const;
 export type ViewName = (typeof viewNames)[number];
@@ -19,6 +21,8 @@ type ResponseOf<K extends Response["type"]> = Extract<Response, { type: K }>;
 
 /** How often another process's changes are looked for while the home is shared, ms. */
 const sharedHomePoll = 4000;
+/** As long as nobody else is known to have it open, only every so many times: another window may open later. */
+const unsharedEvery = 5;
 
 export class Studio {
   view = $state<ViewName>("samples");
@@ -39,6 +43,7 @@ export class Studio {
   wanted = $state<Field | null>(null);
 
   readonly jobs = new Jobs();
+  readonly unsaved = new Unsaved();
   readonly samples = new SamplesState(this);
   readonly portrait = new PortraitState(this);
   readonly compare = new CompareState(this);
@@ -104,9 +109,12 @@ export class Studio {
     this.stop();
     const onFocus = () => void this.refresh();
     window.addEventListener("focus", onFocus);
+    let turn = 0;
     const timer = setInterval(() => {
+      turn += 1;
       // Another process's changes, and jobs that this page did not start, end without a word to this page.
-      if (this.status?.shared_home || (this.status?.jobs.length ?? 0) > 0) void this.refresh();
+      const watched = this.status?.shared_home || (this.status?.jobs.length ?? 0) > 0;
+      if (watched || turn % unsharedEvery === 0) void this.refresh();
     }, sharedHomePoll);
     this.#stopListening.push(
       () => window.removeEventListener("focus", onFocus),
@@ -124,7 +132,7 @@ export class Studio {
         this.#revision = status.revision;
         await this.refreshProfiles();
         await this.reload();
-      }
+      } else if (this.align.live?.elsewhere) await this.align.load();
     } catch (error) {
       this.say(asUserError(error).message);
     }
@@ -142,7 +150,10 @@ export class Studio {
 
   async refreshProfiles(): Promise<void> {
     this.profiles = (await this.ask({ type: "profile_list" }, "profiles")).profiles;
-    if (!this.profile) this.profileId = this.profiles[0]?.id ?? null;
+    if (this.profile) return;
+    // Another window deleted it: nothing of it may stay on screen.
+    this.profileId = this.profiles[0]?.id ?? null;
+    this.#clear();
   }
 
   /** Reads what belongs to the current profile, all of it at once. */
@@ -168,11 +179,16 @@ export class Studio {
     if (id === this.profileId) return;
     this.profileId = id;
     remember(id);
+    this.#clear();
+    await this.reload();
+  }
+
+  /** Takes everything off screen that belongs to a profile. What was typed and not saved is kept. */
+  #clear(): void {
     this.samples.clear();
     this.portrait.clear();
     this.compare.clear();
     this.align.clear();
-    await this.reload();
   }
 
   async newProfile(name: string): Promise<Profile> {
@@ -206,12 +222,7 @@ export class Studio {
     if (id === this.profileId) {
       this.profileId = null;
       if (next) await this.switchTo(next);
-      else {
-        this.samples.clear();
-        this.portrait.clear();
-        this.compare.clear();
-        this.align.clear();
-      }
+      else this.#clear();
     }
     this.say(gone.copies > 0 ? `${gone.what} Safety copies of your home still hold it; Settings erases them.` : gone.what);
     return gone.derived;
@@ -243,6 +254,13 @@ export class Studio {
     } catch (error) {
       this.say(asUserError(error).message);
     }
+  }
+
+  /** Stops a job and keeps what there is to keep: of a training, the only job that can pause, the best so far. */
+  async endJob(job: Job): Promise<void> {
+    if (job.id === null) return;
+    const trained = job.canPause && (job.progress === null || job.progress.done > 0);
+    await (trained ? this.keepBest(job.id) : this.stopJob(job.id));
   }
 
   async stopJob(id: number): Promise<void> {
@@ -323,24 +341,6 @@ export class Studio {
     } catch (error) {
       this.say(asUserError(error).message);
     }
-  }
-}
-
-const rememberKey = "idiolect.profile";
-
-function remembered(): string | null {
-  try {
-    return localStorage.getItem(rememberKey);
-  } catch {
-    return null;
-  }
-}
-
-function remember(id: string): void {
-  try {
-    localStorage.setItem(rememberKey, id);
-  } catch {
-    // A window without storage opens the first profile next time.
   }
 }
 

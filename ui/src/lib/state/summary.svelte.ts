@@ -8,60 +8,71 @@ export class SummaryState {
   stored = $state("");
   /** Whether the stored one is the person's own wording. */
   edited = $state(false);
-  /** As it stands in the box. */
-  text = $state("");
   /** A new one that waits beside the person's own. */
   proposal = $state<string | null>(null);
   busy = $state(false);
   error = $state.raw<UserError | null>(null);
-  dirty = $derived(this.text !== this.stored);
 
   constructor(private readonly studio: Studio) {}
 
+  get #field(): string {
+    return `summary ${this.studio.profileId}`;
+  }
+
+  /** As it stands in the box: the unsaved edit, else what is stored. */
+  get text(): string {
+    return this.studio.unsaved.get(this.#field) ?? this.stored;
+  }
+
+  set text(text: string) {
+    this.studio.unsaved.over(this.#field, this.stored, text);
+  }
+
+  get dirty(): boolean {
+    return this.text !== this.stored;
+  }
+
   /** Takes what is stored; an unsaved edit in the box stays. */
   receive(profile: Profile): void {
-    const untouched = !this.dirty;
     this.stored = profile.summary;
     this.edited = profile.summary_edited;
-    if (untouched) this.text = profile.summary;
   }
 
   clear(): void {
     this.stored = "";
-    this.text = "";
     this.edited = false;
     this.proposal = null;
+    this.busy = false;
     this.error = null;
   }
 
   async save(text = this.text): Promise<void> {
-    const profile = this.studio.profileId;
-    if (!profile) return;
-    await this.#busy(async () => {
+    await this.#busy(async (profile, current) => {
+      const field = this.#field;
       const answer = await this.studio.ask({ type: "summary_set", profile, text }, "profile");
-      this.stored = answer.profile.summary;
-      this.text = answer.profile.summary;
+      // What was typed on while it was being saved is not saved yet.
+      const typed = this.studio.unsaved.get(field);
+      if (typed === text || this.proposal === text) this.studio.unsaved.drop(field);
       this.studio.takeProfile(answer.profile);
-      this.studio.say("Summary saved in your words.");
+      if (current()) this.studio.say("Summary saved in your words.");
     });
   }
 
   discard(): void {
-    this.text = this.stored;
+    this.studio.unsaved.drop(this.#field);
   }
 
   async regenerate(): Promise<void> {
-    const profile = this.studio.profileId;
-    if (!profile) return;
-    await this.#busy(async () => {
+    await this.#busy(async (profile, current) => {
       const { text, stored } = await this.studio.ask({ type: "summary_generate", profile }, "summary");
+      if (!current()) return;
       const untouched = !this.dirty;
       if (stored) {
         this.stored = text;
         this.edited = false;
       }
-      if (stored && untouched) this.text = text;
-      else if (text !== this.text) this.proposal = text;
+      if (stored && untouched) return;
+      if (text !== this.text) this.proposal = text;
       else this.studio.say("The new summary says the same as yours.");
     });
   }
@@ -76,15 +87,19 @@ export class SummaryState {
     this.proposal = null;
   }
 
-  async #busy(work: () => Promise<void>): Promise<void> {
+  /** Works for the current profile; `current` says whether it still is when an answer comes. */
+  async #busy(work: (profile: string, current: () => boolean) => Promise<void>): Promise<void> {
+    const profile = this.studio.profileId;
+    if (!profile) return;
+    const current = () => profile === this.studio.profileId;
     this.busy = true;
     this.error = null;
     try {
-      await work();
+      await work(profile, current);
     } catch (error) {
-      this.error = asUserError(error);
+      if (current()) this.error = asUserError(error);
     } finally {
-      this.busy = false;
+      if (current()) this.busy = false;
     }
   }
 }

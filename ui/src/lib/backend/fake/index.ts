@@ -19,6 +19,8 @@ export type FakeBackend = Backend & {
   saved: [string, string][];
   /** Answers the next request of this type with a failure. */
   failNext(type: Request["type"], error: UserError): void;
+  /** Holds the answer to the next request of this type back until the returned function is called. */
+  holdNext(type: Request["type"]): () => void;
   studio: FakeStudio;
 };
 
@@ -28,6 +30,7 @@ export function createFakeBackend(options: FakeOptions = {}): FakeBackend {
   const scenario = scenarios.find((s) => s === options.scenario) ?? "letters";
   const studio = new FakeStudio(scenario, options.tick ?? 0);
   const failures = new Map<string, UserError>();
+  const held = new Map<string, Promise<void>>();
   const droppers = new Set<(files: FileTicket[]) => void>();
   const fake: FakeBackend = {
     asked: [],
@@ -37,12 +40,16 @@ export function createFakeBackend(options: FakeOptions = {}): FakeBackend {
     async submit(request: Request, onEvent: (event: Event) => void): Promise<Response> {
       fake.asked.push(request);
       const failure = failures.get(request.type);
+      failures.delete(request.type);
+      const hold = held.get(request.type);
+      held.delete(request.type);
       if (failure) {
-        failures.delete(request.type);
+        await hold;
         throw failure;
       }
       // A copy crosses over, as it would through JSON.
       const answer = await studio.answer(structuredClone(request), onEvent);
+      await hold;
       return structuredClone(answer);
     },
     pickFiles: async () => fake.picked,
@@ -58,6 +65,11 @@ export function createFakeBackend(options: FakeOptions = {}): FakeBackend {
       return true;
     },
     failNext: (type, error) => void failures.set(type, error),
+    holdNext(type) {
+      let release = () => {};
+      held.set(type, new Promise((resolve) => (release = resolve)));
+      return () => release();
+    },
   };
   return fake;
 }

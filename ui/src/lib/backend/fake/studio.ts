@@ -6,6 +6,7 @@ import type {
   Draft,
   Event,
   Hypothesis,
+  JobSummary,
   ModelEntry,
   Profile,
   Reading,
@@ -42,6 +43,8 @@ export class FakeStudio {
   models: ModelEntry[] = structuredClone(models);
   settings: Settings = { theme: "system", reduce_motion: false, device: "auto", threads: 0, model: "" };
   revision = 1;
+  /** Jobs that no page of this fake started. */
+  jobs: JobSummary[] = [];
   cutShort: { what: string; lost: string }[] = [];
   #job = 0;
   #next = 0x100;
@@ -55,7 +58,7 @@ export class FakeStudio {
   ) {
     if (scenario === "empty" || scenario === "nomodel") {
       if (scenario === "nomodel") {
-        this.models = this.models.map((m) => (m.state === "ready" ? { ...m, state: "available", in_use: false } : m));
+        this.models = this.models.map((m) => (m.state === "ready" ? { ...m, state: "available" } : m));
         this.#fill("p-000000000001", "My letters", letters.length);
       }
       return;
@@ -246,7 +249,7 @@ export class FakeStudio {
         return { type: "hypothesis", hypothesis };
       }
       case "prompt_preview":
-        return { type: "prompts", prompts: request.columns.map((c) => this.#prompt(c, request.brief)), notes: request.columns.map(() => []) };
+        return { type: "prompts", prompts: request.columns.map((c) => this.#prompt(c, request.brief, request.words)), notes: request.columns.map(() => []) };
       case "write":
         return this.#write(request, say);
       case "draft_list":
@@ -327,7 +330,7 @@ export class FakeStudio {
       }
       case "model_remove": {
         const model = this.#model(request.model);
-        this.#setModel(model.id, { state: "available", in_use: false, details: "" });
+        this.#setModel(model.id, { state: "available", details: "" });
         return { type: "gone", gone: { what: `${model.name} is removed.`, derived: [], copies: 0 } };
       }
       case "model_use":
@@ -353,7 +356,9 @@ export class FakeStudio {
   }
 
   #status(): Response {
+    // As in Rust, the one in use is the one chosen, there or not.
     const model = this.models.find((m) => m.role === "writer" && m.in_use);
+    const ready = model?.state === "ready" || model?.state === "imported";
     return {
       type: "status",
       status: {
@@ -362,10 +367,10 @@ export class FakeStudio {
         models: "~/.local/share/idiolect-models",
         model: model?.name.replace(" Instruct", "") ?? "no model yet",
         model_id: model?.id ?? "smollm2-135m-instruct",
-        model_ready: model !== undefined,
+        model_ready: ready,
         device: "CPU (2 threads, AVX2)",
         device_why: "No graphics card that the studio can use was found; this processor has AVX2.",
-        jobs: [],
+        jobs: this.jobs,
         cut_short: this.cutShort,
         shared_home: false,
         revision: this.revision,
@@ -457,9 +462,9 @@ export class FakeStudio {
     return { type: "reading", reading: list.find((r) => r.id === id) ?? fail("not_found", "No such dimension.", "Pick one from the list.") };
   }
 
-  #prompt(column: Column, brief: string): string {
+  #prompt(column: Column, brief: string, length: number | null): string {
     const personal = column.method === "base" ? "" : "<|im_start|>system\nWrite as this person does.\n- Use dashes where others use commas.\n- Ask the reader one question.<|im_end|>\n";
-    return `${personal}<|im_start|>user\n${brief}<|im_end|>\n<|im_start|>assistant\n`;
+    return `${personal}<|im_start|>user\n${brief}.${length === null ? "" : ` Write about ${length} words.`}<|im_end|>\n<|im_start|>assistant\n`;
   }
 
   async #write(request: Extract<Request, { type: "write" }>, say: Say): Promise<Response> {
@@ -489,7 +494,7 @@ export class FakeStudio {
         intent: request.intent,
         method: column.method,
         brief: request.brief,
-        prompt: this.#prompt(column, request.brief),
+        prompt: this.#prompt(column, request.brief, request.words),
         text,
         tokens: Math.round(words(text) * 1.33),
         prompt_tokens: 64,
@@ -599,8 +604,7 @@ export class FakeStudio {
       say({ type: "progress", done: (total * i) / 20, total, unit: "bytes", message: "Fetching", seconds_left: (20 - i) * 3 });
       await this.#wait(5);
     }
-    const first = !this.models.some((m) => m.role === "writer" && m.in_use);
-    this.#setModel(id, { state: "ready", note: "", details: "Q4_K_M, context 8,192 tokens", in_use: first });
+    this.#setModel(id, { state: "ready", note: "", details: "Q4_K_M, context 8,192 tokens" });
     return { type: "model", model: this.#model(id) };
   }
 }

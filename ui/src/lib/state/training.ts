@@ -1,0 +1,98 @@
+/** A training in numbers: its settings made fit to send, and what its events make of it. */
+import type { Event, JobSummary, LossPoint, Run, SftSettings } from "../generated/bindings";
+
+/** As `SftSettings::default` in Rust. */
+export const defaultSettings: SftSettings = {
+  rank: 8,
+  alpha: 16,
+  targets: ["q", "k", "v", "o", "gate", "up", "down"],
+  learning_rate: 5e-4,
+  epochs: 3,
+  batch: 2,
+  max_length: 256,
+  chunk_words: 120,
+  held_out: 0.15,
+  seed: 1,
+  early_stop: true,
+};
+
+/** A number from a field: within its range, or the default while the field is empty. */
+function within(value: number | null | undefined, low: number, high: number, otherwise: number): number {
+  return typeof value === "number" && Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : otherwise;
+}
+
+/** Settings as Rust can take them, whatever the fields hold just now. */
+export function tidySettings(settings: SftSettings): SftSettings {
+  const d = defaultSettings;
+  return {
+    ...settings,
+    rank: Math.round(within(settings.rank, 1, 256, d.rank)),
+    // Alpha follows the rank at its default ratio, so that a larger change is not also a stronger one.
+    alpha: 2 * Math.round(within(settings.rank, 1, 256, d.rank)),
+    learning_rate: within(settings.learning_rate, 1e-6, 0.1, d.learning_rate),
+    epochs: Math.round(within(settings.epochs, 1, 100, d.epochs)),
+    held_out: within(settings.held_out, 0, 0.5, d.held_out),
+    seed: Math.round(within(settings.seed, 0, Number.MAX_SAFE_INTEGER, d.seed)),
+  };
+}
+
+/** A run while it trains. */
+export type Live = {
+  job: number | null;
+  run: Run | null;
+  steps: number;
+  curve: LossPoint[];
+  tokensPerSecond: number;
+  peakBytes: number;
+  secondsLeft: number | null;
+  message: string;
+  /** Begun by this page before it was loaded again, or in another window or command. */
+  elsewhere: boolean;
+};
+
+export const notStarted: Live = {
+  job: null,
+  run: null,
+  steps: 0,
+  curve: [],
+  tokensPerSecond: 0,
+  peakBytes: 0,
+  secondsLeft: null,
+  message: "Loading the model",
+  elsewhere: false,
+};
+
+/** What one event makes of a run that trains. */
+export function reduceLive(live: Live, event: Event): Live {
+  switch (event.type) {
+    case "started":
+      return { ...live, job: event.job };
+    case "progress":
+      return { ...live, message: event.message, secondsLeft: event.seconds_left ?? live.secondsLeft };
+    case "run_started":
+      return { ...live, run: event.run, steps: event.steps };
+    case "loss":
+      return {
+        ...live,
+        steps: event.steps,
+        curve: [...live.curve, event.point],
+        tokensPerSecond: event.tokens_per_second,
+        peakBytes: event.peak_bytes,
+        secondsLeft: event.seconds_left,
+        message: "",
+      };
+    default:
+      return live;
+  }
+}
+
+/**
+ * A run of the list that trains now although this page did not start it; null where there is none. Its job, where it
+ * runs in this process, is found by what it is called: a training is the only job that can pause.
+ */
+export function fromElsewhere(runs: Run[], jobs: JobSummary[], profile: string): Live | null {
+  const run = runs.find((r) => r.status === "running" || r.status === "paused");
+  if (!run) return null;
+  const job = jobs.find((j) => j.can_pause && j.label.includes(`“${profile}”`));
+  return { ...notStarted, job: job?.job ?? null, run, curve: run.curve, tokensPerSecond: run.tokens_per_second, peakBytes: run.peak_bytes, elsewhere: true };
+}
