@@ -177,7 +177,7 @@ impl Judged<'_> {
         let luck = self.luck(&halvings, results.len());
         let reach = |bound: f64| results.iter().filter(|r| r.value >= bound).count();
         notes.push(format!(
-            "{} of {} dimensions reach {least:.2}, which the studio asks of a dimension; the others default to “not enough evidence”. The luckiest of so many dimensions of pure noise reaches {luck:.2} in 5 of 100 cohorts of this size; {} reach that.",
+            "{} of {} dimensions reach {least:.2}, the threshold; the luckiest of so many dimensions of pure noise reaches {luck:.2} in 5 of 100 cohorts of this size, and {} reach that. Which dimensions the studio believes is decided by the reliabilities it ships, with the same threshold; the others default to “not enough evidence”.",
             reach(least),
             results.len(),
             reach(luck)
