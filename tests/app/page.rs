@@ -142,13 +142,13 @@ impl Page {
     /// a picture is saved when the environment asks for it. The window keeps its size: WebKit's driver never answers
     /// a resize where no window manager runs.
     pub async fn look(&self, name: &str) {
+        self.stand_still().await;
         for theme in ["light", "dark"] {
             self.run(&format!(
                 "document.documentElement.dataset.theme = '{theme}'"
             ))
             .await;
-            // Colours take a moment to change.
-            tokio::time::sleep(Duration::from_millis(400)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             if std::env::var_os("IDIOLECT_SCREENSHOTS").is_some() {
                 self.picture(&format!("{name}-{theme}.png")).await;
             }
@@ -164,6 +164,19 @@ impl Page {
             .run("const m = document.querySelector('main'); return m.scrollWidth - m.clientWidth")
             .await;
         assert_eq!(sideways, 0, "{name} is no wider than the window");
+    }
+
+    /// Colours that change at once: on a busy machine a change that takes a moment may not even have begun when it is
+    /// looked at.
+    async fn stand_still(&self) {
+        self.run(
+            "if (!window.__still) {
+               window.__still = new CSSStyleSheet();
+               window.__still.replaceSync('*, *::before, *::after { transition: none !important; }');
+               document.adoptedStyleSheets = [...document.adoptedStyleSheets, window.__still];
+             }",
+        )
+        .await;
     }
 
     async fn picture(&self, file: &str) {
