@@ -151,7 +151,9 @@ fn the_command_line_opens_no_internet_socket() {
     let letter = folder.path().join("letter.txt");
     fs::write(&letter, crate::journey::LETTERS[0]).expect("written");
     let letter = letter.to_str().expect("a plain path");
-    let commands: [&[&str]; 6] = [
+    let drawing = folder.path().join("drawing.svg");
+    let drawing = drawing.to_str().expect("a plain path");
+    let commands: [&[&str]; 9] = [
         &["profile", "new", "Ada"],
         &["sample", "add", letter, "--profile", "Ada"],
         &["profile", "show", "--profile", "Ada", "--json"],
@@ -168,30 +170,72 @@ fn the_command_line_opens_no_internet_socket() {
             "--max-tokens",
             "8",
         ],
+        &["score", letter],
+        &["bench", "--prompts", "16", "--decode", "4"],
+        &["plot", "dimensions", "--profile", "Ada", "--out", drawing],
     ];
-    for (number, arguments) in commands.iter().enumerate() {
-        let log = folder.path().join(format!("trace-{number}"));
-        let mut traced = Command::new("strace");
-        traced
-            .args(["-f", "-qq", "--seccomp-bpf", "-e", "trace=network", "-o"])
-            .arg(&log);
-        traced.arg(idiolect()).args(*arguments).stdin(Stdio::null());
-        for (key, value) in environment(folder.path()) {
-            traced.env(key, value);
+    for arguments in commands {
+        untouched(folder.path(), arguments);
+    }
+}
+
+/// The whole journey on the command line — texts, profile, drafts, training, votes, re-test — for two invented authors.
+#[test]
+fn the_demo_opens_no_internet_socket_and_every_figure_is_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = untouched(folder.path(), &["demo", "--json", "--offline"]);
+    let report: serde_json::Value = serde_json::from_str(&said).expect("a report");
+    assert!(report["seconds"].as_f64().is_some_and(|s| s > 0.0));
+    let authors = report["authors"].as_array().expect("authors");
+    assert_eq!(authors.len(), 2);
+    for author in authors {
+        let bits = |voice: &str| {
+            let bits = author["bits_per_token"][voice].as_f64();
+            bits.unwrap_or_else(|| panic!("{voice} is missing: {author}"))
+        };
+        for voice in ["base", "excerpts", "own", "other"] {
+            assert!((0.5..17.0).contains(&bits(voice)), "{voice}: {author}");
         }
-        let output = traced
-            .output()
-            .expect("strace starts; Debian's package is strace");
-        let said = String::from_utf8_lossy(&output.stderr);
+        // Fixed texts, seeds and weights: what training learns here is not luck.
         assert!(
-            output.status.success(),
-            "idiolect {arguments:?} ends well under strace: {said}"
-        );
-        let trace = fs::read_to_string(&log).expect("strace wrote its record");
-        let found = breaches(&trace, Allowed::Nothing);
-        assert_eq!(
-            found, [""; 0],
-            "idiolect {arguments:?} must not touch the network"
+            bits("own") < bits("base") && bits("own") < bits("other"),
+            "{author}"
         );
     }
+    let retest = &report["retest"];
+    let (wins, n) = (retest["wins"].as_f64(), retest["n"].as_f64());
+    assert!(n > Some(0.0) && wins <= n, "{retest}");
+    let [low, high] = [0, 1].map(|i| retest["interval"][i].as_f64());
+    assert!(
+        low < high && Some(0.0) <= low && high <= Some(1.0),
+        "{retest}"
+    );
+}
+
+/// Runs a command that must end well without touching the network; what it said.
+fn untouched(folder: &Path, arguments: &[&str]) -> String {
+    let log = folder.join("trace");
+    let mut traced = Command::new("strace");
+    traced
+        .args(["-f", "-qq", "--seccomp-bpf", "-e", "trace=network", "-o"])
+        .arg(&log);
+    traced.arg(idiolect()).args(arguments).stdin(Stdio::null());
+    for (key, value) in environment(folder) {
+        traced.env(key, value);
+    }
+    let output = traced
+        .output()
+        .expect("strace starts; Debian's package is strace");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "idiolect {arguments:?} ends well under strace: {complaint}"
+    );
+    let trace = fs::read_to_string(&log).expect("strace wrote its record");
+    let found = breaches(&trace, Allowed::Nothing);
+    assert_eq!(
+        found, [""; 0],
+        "idiolect {arguments:?} must not touch the network"
+    );
+    String::from_utf8(output.stdout).expect("text")
 }

@@ -185,7 +185,7 @@ impl StoreError {
                 format!(
                     "This home was last used by a newer version of the studio (database version {found}; this one knows up to {known}). Nothing was changed."
                 ),
-                "Open it with the newer version, or choose another home with --home.".to_owned(),
+                "Open it with the newer version, or start the studio with another home folder (IDIOLECT_HOME, or --home on the command line).".to_owned(),
             ),
             Self::DatabaseCorrupt {
                 detail,
@@ -201,7 +201,7 @@ impl StoreError {
                         "Close every window of the studio, move the file away and put a copy of the newest snapshot in its place: {}",
                         snapshot.display()
                     ),
-                    None => "Restore the file from a backup, or choose another home with --home."
+                    None => "Restore the file from a backup, or start the studio with another home folder (IDIOLECT_HOME, or --home on the command line)."
                         .to_owned(),
                 },
             ),
@@ -212,7 +212,7 @@ impl StoreError {
             ),
             Self::ReadOnlyHome { path } => (
                 format!("The home folder cannot be written: {}", path.display()),
-                "Make the folder writable for you, or choose another home with --home.".to_owned(),
+                "Make the folder writable for you, or start the studio with another home folder (IDIOLECT_HOME, or --home on the command line).".to_owned(),
             ),
             Self::Busy { what } => (
                 format!("Another window or command is busy with this home: {what}"),

@@ -24,6 +24,13 @@ pub(crate) fn add(
     title: Option<String>,
 ) -> Result<Response, UserError> {
     ctx.studio.store.profile(profile).told()?;
+    if text.trim().is_empty() {
+        return Err(UserError::new(
+            ErrorCode::Empty,
+            "There is nothing to add: the text is empty.",
+            "Paste something you wrote, a few sentences at least.",
+        ));
+    }
     let passage = idiolect_files::from_pasted(text, &Limits::default()).told()?;
     let passage = Passage {
         title: title.or(passage.title.clone()),

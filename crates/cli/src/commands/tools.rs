@@ -95,7 +95,14 @@ pub fn models(s: &Session, command: Models) -> Result<(), UserError> {
                 return Err(unexpected());
             };
             s.show(&report, || print::doctor(&report));
-            return Ok(());
+            if report.usable {
+                return Ok(());
+            }
+            return Err(UserError::new(
+                ErrorCode::ModelCorrupt,
+                report.verdict,
+                "Fetch it anew, or choose another model: `idiolect models list`.",
+            ));
         }
         Models::Remove { model_id } => return gone(s, Request::ModelRemove { model: model_id }),
         Models::Pull { model_id: None, .. } => {

@@ -34,6 +34,12 @@ fn models_are_listed_shown_imported_in_place_used_and_forgotten() {
     let report = home.json(&["models", "doctor", id]);
     has_keys(&report, "usable verdict checks");
     assert_eq!(report["usable"], true, "{report}");
+    let embedder = home.json(&["models", "doctor", "all-minilm-l6-v2"]);
+    assert_eq!(embedder["usable"], true, "{embedder}");
+    assert_eq!(home.fails(&["models", "doctor", "nobody"]).0, 1);
+    let folder = home.models.display().to_string();
+    let (code, error) = home.fails(&["models", "import", &folder]);
+    assert!(code == 2 && error.contains("a folder"), "{code}: {error}");
     home.json(&["models", "use", "smollm2-135m-instruct"]);
     home.json(&["models", "remove", id]);
     assert!(file.exists(), "an imported file is only forgotten");

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use idiolect_core::UserError;
-use idiolect_engine::Engine;
-use idiolect_llm::{DeviceWish, LlmError, Message, Role, TextModel};
+use idiolect_core::{ErrorCode, UserError};
+use idiolect_engine::{Engine, MiniLm};
+use idiolect_llm::{Cancel, DeviceWish, Embedder, LlmError, Message, Role, TextModel};
 
-use super::registry::Registry;
+use super::{catalog, registry::Registry};
 use crate::{api::DoctorReport, context::Ctx};
 
 impl Registry {
@@ -19,12 +19,19 @@ impl Registry {
                 checks.push(check("file", true, "there, and its SHA-256 is known"));
                 ready.path
             }
+            // Nothing of that name: there is no file to say anything about.
+            Err(error) if error.code == ErrorCode::NotFound => return Err(error),
             Err(error) => {
                 checks.push(check("file", false, &error.message));
                 return Ok(report(checks));
             }
         };
-        self.look_inside(&path, &mut checks);
+        if catalog::find(named).is_some_and(|model| model.role == catalog::Role::Embedder) {
+            let folder = path.parent().unwrap_or(&path);
+            checks.push(embeds(folder, ctx.cancel()));
+        } else {
+            self.look_inside(&path, &mut checks);
+        }
         Ok(report(checks))
     }
 
@@ -100,6 +107,28 @@ impl Registry {
             ),
             Err(error) => check("chat template", false, &error.to_string()),
         });
+    }
+}
+
+/// Whether the sentence embedder finds two like sentences more alike than two unlike ones.
+fn embeds(folder: &Path, cancel: &Cancel) -> (String, bool, String) {
+    let texts = [
+        "The cat sat on the mat.",
+        "A cat was sitting on a mat.",
+        "Interest rates rose again in March.",
+    ];
+    let vectors = MiniLm::load(folder).and_then(|model| model.embed(&texts, cancel));
+    match vectors.as_deref() {
+        Ok([a, b, c]) => {
+            let alike = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>();
+            if alike(a, b) > alike(a, c) {
+                check("embedding", true, "like sentences come out alike")
+            } else {
+                check("embedding", false, "like sentences do not come out alike")
+            }
+        }
+        Ok(_) => check("embedding", false, "it does not give one result a text"),
+        Err(error) => check("embedding", false, &error.to_string()),
     }
 }
 

@@ -152,6 +152,13 @@ impl Registry {
     pub(crate) fn import(&self, ctx: &mut Ctx, path: &Path) -> Result<String, UserError> {
         ctx.start_job("Checking the model file", false);
         let path = std::path::absolute(path).map_err(|e| from_io("Finding the file", &e))?;
+        if path.is_dir() {
+            return Err(UserError::new(
+                ErrorCode::Usage,
+                "That is a folder, not a model file.",
+                "Choose a file whose name ends in .gguf.",
+            ));
+        }
         let facts = Engine::inspect(&path).told()?;
         let total = std::fs::metadata(&path)
             .map_err(|e| from_io("Reading the file", &e))?
