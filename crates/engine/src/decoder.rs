@@ -5,7 +5,7 @@
 use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Result, Tensor};
-use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, attention_over_cache};
+use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, attention_over_cache, pack};
 use idiolect_llm::{LlmError, Token};
 
 use crate::{
@@ -125,6 +125,15 @@ impl Decoder {
                 unknown.chars().take(60).collect::<String>()
             )));
         }
+        let mut head = Linear::new(head, level);
+        let mut matrices: Vec<&mut QMatrix> = layers
+            .iter_mut()
+            .flat_map(|layer| &mut layer.linears)
+            .chain([&mut head])
+            .filter_map(Linear::quantized_mut)
+            .collect();
+        pack(&mut matrices, level)
+            .map_err(|e| LlmError::OutOfMemory(format!("the weights do not fit: {e}")))?;
         Ok(Self {
             config,
             device: device.clone(),
@@ -132,7 +141,7 @@ impl Decoder {
             embedding,
             layers,
             norm: output_norm,
-            head: Linear::new(head, level),
+            head,
         })
     }
 

@@ -88,6 +88,14 @@ impl Linear {
         Self { weight, level }
     }
 
+    /// The quantized weight, where it is one.
+    pub(crate) fn quantized_mut(&mut self) -> Option<&mut QMatrix> {
+        match &mut self.weight {
+            Weight::Quantized(matrix) => Some(matrix),
+            Weight::Dense(_) => None,
+        }
+    }
+
     /// The frozen weight.
     pub(crate) fn weight(&self) -> &Weight {
         &self.weight

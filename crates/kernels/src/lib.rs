@@ -13,6 +13,7 @@ mod mapped;
 mod matmul;
 mod matrix;
 mod ops;
+mod packed;
 mod primitives;
 mod quant;
 mod slices;
@@ -33,5 +34,6 @@ pub use ops::loss::{
 pub use ops::norm::{rms_norm, rms_norm_backward};
 pub use ops::rope::{RopeStyle, RopeTable, rope, rope_backward};
 pub use ops::swiglu::{swiglu, swiglu_backward};
+pub use packed::pack;
 pub use quant::QuantType;
 pub use team::Team;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::packed::Packed;
 use crate::{KernelError, Level, MappedFile, QuantType, matmul, quant};
 
 /// How activations enter a product.
@@ -35,6 +36,7 @@ pub struct QMatrix {
     rows: usize,
     cols: usize,
     storage: Storage,
+    packed: Option<Packed>,
 }
 
 impl std::fmt::Debug for QMatrix {
@@ -91,6 +93,7 @@ impl QMatrix {
             rows,
             cols,
             storage: Storage::Owned(bytes.into()),
+            packed: None,
         })
     }
 
@@ -120,6 +123,7 @@ impl QMatrix {
             rows,
             cols,
             storage: Storage::Mapped { file, range },
+            packed: None,
         })
     }
 
@@ -144,6 +148,14 @@ impl QMatrix {
             });
         }
         Self::from_bytes(ty, rows, cols, quant::quantize(ty, values)?)
+    }
+
+    pub(crate) fn packed(&self) -> Option<&Packed> {
+        self.packed.as_ref()
+    }
+
+    pub(crate) fn set_packed(&mut self, packed: Option<Packed>) {
+        self.packed = packed;
     }
 
     /// Outputs.

@@ -17,6 +17,9 @@ pub(crate) type TileBuffer = [[f32; TILE_COLS]; TILE_ROWS];
 /// Type, rows of weights, their blocks, activations, the first row of those, results `[rows of activations, rows]`. A result
 /// does not depend on the rows beside it.
 pub(crate) type Dot = fn(QuantType, usize, &[u8], &Activations, usize, &mut [f32]);
+/// Type, groups of packed rows, activations, the first row of those, results `[rows of activations, rows of the groups]`:
+/// one to four rows of activations.
+pub(crate) type PackedDot = fn(QuantType, &[u8], &Activations, usize, &mut [f32]);
 /// Gradient of a row of RMS norm: x, weight, eps, dy, dx.
 pub(crate) type RmsNormBackward = fn(&[f32], &[f32], f32, &[f32], &mut [f32]);
 /// Gradient of a gated activation: gate, up, dy, dgate, dup.
@@ -51,8 +54,10 @@ pub(crate) struct Primitives {
     pub transpose: fn(usize, usize, Strided<'_>, &mut [f32]),
     /// The matrix unit, where there is one.
     pub matrix: Option<&'static MatrixUnit>,
-    /// Rounds activations to signed bytes.
-    pub round: fn(&[f32]) -> Activations,
+    /// Rounds activations to signed bytes: values, columns of a row.
+    pub round: fn(&[f32], usize) -> Activations,
+    /// Integer dot products of packed weights, where there are such.
+    pub packed: Option<PackedDot>,
     /// Integer dot products of rows of weight blocks with one to four rows of rounded activations.
     pub dot: Dot,
     /// One row of RMS norm: x, weight, eps, y.
@@ -83,7 +88,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => self.is_available().then_some(&crate::x86::AVX2),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => self.is_available().then_some(&crate::x86::AVX512),
+            Level::Avx512 => self.is_available().then_some(crate::x86::avx512()),
             #[cfg(target_arch = "x86_64")]
             Level::Amx => self.is_available().then_some(&crate::x86::AMX),
             #[cfg(not(target_arch = "x86_64"))]

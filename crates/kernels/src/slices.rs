@@ -105,6 +105,40 @@ impl SharedOutput<'_> {
     }
 }
 
+/// Bytes whose parts are written by several threads.
+pub(crate) struct SharedBytes<'a> {
+    start: *mut u8,
+    len: usize,
+    _borrow: PhantomData<&'a mut [u8]>,
+}
+
+// SAFETY: as `SharedOutput`.
+unsafe impl Sync for SharedBytes<'_> {}
+
+impl<'a> SharedBytes<'a> {
+    pub(crate) fn new(bytes: &'a mut [u8]) -> Self {
+        Self {
+            start: bytes.as_mut_ptr(),
+            len: bytes.len(),
+            _borrow: PhantomData,
+        }
+    }
+
+    /// `len` bytes from `at` on.
+    ///
+    /// # Safety
+    /// No other part handed out while this one lives overlaps it.
+    ///
+    /// # Panics
+    /// When the part does not lie within.
+    #[allow(clippy::mut_from_ref)] // disjointness is the caller's promise
+    pub(crate) unsafe fn part(&self, at: usize, len: usize) -> &mut [u8] {
+        assert!(at <= self.len && len <= self.len - at, "within the bytes");
+        // SAFETY: as in `SharedOutput::part`.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
+    }
+}
+
 /// Calls `work` with `len` floats of scratch memory, of any content, kept by the thread for the next call.
 pub(crate) fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     thread_local! {

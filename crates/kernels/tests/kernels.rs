@@ -1,6 +1,6 @@
 //! Products of every type at every level this processor has, against hand-made blocks and plain f64 sums.
 
-use idiolect_kernels::{KernelError, Level, MappedFile, Precision, QMatrix, QuantType, Team};
+use idiolect_kernels::{KernelError, Level, MappedFile, Precision, QMatrix, QuantType, Team, pack};
 
 /// Relative to the sum of magnitudes of the terms: f32 rounding of a sum of a few thousand terms.
 const F32_TOLERANCE: f64 = 2e-6;
@@ -143,6 +143,46 @@ fn int8_agrees_between_levels_up_to_the_order_of_additions() {
                 INT8_LEVELS_TOLERANCE,
                 &format!("{} {}", ty.name(), level.name()),
             );
+        }
+    }
+}
+
+#[test]
+fn packed_weights_give_the_products_of_the_stored_ones() {
+    for ty in QuantType::ALL {
+        let cols = ty.block_size().max(32) * 3;
+        // Groups of sixteen rows, and a last one that is not full.
+        for rows in [1, 16, 37, 130] {
+            let stored = matrix(ty, rows, cols);
+            let dense = stored.dequantize();
+            let m = 6;
+            let x = values(m * cols, 3);
+            let sizes = product(&x, |p, j| dense[j * cols + p], m, cols, rows);
+            for level in Level::available() {
+                let mut want = vec![0.0; m * rows];
+                stored.forward(&x, m, &mut want, Precision::Int8, level);
+                let want: Vec<_> = want
+                    .iter()
+                    .zip(&sizes)
+                    .map(|(&y, &(_, size))| (f64::from(y), size))
+                    .collect();
+                let mut packed = stored.clone();
+                pack(&mut [&mut packed], level).unwrap();
+                let mut y = vec![f32::NAN; m * rows];
+                packed.forward(&x, m, &mut y, Precision::Int8, level);
+                let what = format!("{} {rows} rows {}", ty.name(), level.name());
+                assert_close(&y, &want, INT8_LEVELS_TOLERANCE, &what);
+                for (i, row) in y.chunks_exact(rows).enumerate() {
+                    let mut alone = vec![f32::NAN; rows];
+                    let x = &x[i * cols..][..cols];
+                    packed.forward(x, 1, &mut alone, Precision::Int8, level);
+                    assert_eq!(alone, row, "{what}: row {i} alone");
+                }
+                packed.forward(&x, m, &mut y, Precision::F32, level);
+                let mut exact = vec![f32::NAN; m * rows];
+                stored.forward(&x, m, &mut exact, Precision::F32, level);
+                assert_eq!(y, exact, "{what}: other products are as they were");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Activations rounded to signed bytes, and how the product over them is spread over threads.
 
-use crate::primitives::Primitives;
+use crate::packed::GROUP_ROWS;
+use crate::primitives::{PackedDot, Primitives};
 use crate::slices::{SharedOutput, with_scratch};
 use crate::team;
 use crate::{QMatrix, QuantType};
@@ -28,14 +29,19 @@ pub(crate) struct Activations {
     pub q: Vec<i8>,
     /// `[m, cols / 32]` of (scale, scale * sum of the block's q): what the minimum of a weight block multiplies.
     pub scales: Vec<[f32; 2]>,
+    /// `[m, cols / 32]` sums of the block's q.
+    pub sums: Vec<i32>,
+    /// Blocks of a row.
+    pub blocks_a_row: usize,
 }
 
 impl Activations {
     /// Rounds whole blocks to nearest (ties to even), with the largest magnitude of a block at 127.
     #[inline(always)]
-    pub(crate) fn round(x: &[f32]) -> Self {
+    pub(crate) fn round(x: &[f32], cols: usize) -> Self {
         let mut q = vec![0_i8; x.len()];
         let mut scales = Vec::with_capacity(x.len() / ACTIVATION_BLOCK);
+        let mut sums = Vec::with_capacity(scales.capacity());
         let (from, to) = (
             x.as_chunks::<ACTIVATION_BLOCK>().0,
             q.as_chunks_mut::<ACTIVATION_BLOCK>().0,
@@ -54,8 +60,14 @@ impl Activations {
                 sum += rounded;
             }
             scales.push([scale, scale * sum as f32]);
+            sums.push(sum);
         }
-        Self { q, scales }
+        Self {
+            q,
+            scales,
+            sums,
+            blocks_a_row: cols / ACTIVATION_BLOCK,
+        }
     }
 
     /// The activations as f32 again, for the reference.
@@ -73,6 +85,9 @@ pub(crate) fn forward(with: &Primitives, w: &QMatrix, x: &Activations, m: usize,
     let rows = w.rows();
     if m == 0 || rows == 0 {
         return;
+    }
+    if let Some((dot, packed)) = with.packed.zip(w.packed()) {
+        return forward_packed(dot, w, packed.bytes(), x, m, y);
     }
     let row_bytes = w.row_bytes().max(1);
     let shared_out = rows.div_ceil(team::threads() * 4);
@@ -94,6 +109,47 @@ pub(crate) fn forward(with: &Primitives, w: &QMatrix, x: &Activations, m: usize,
                 for (i, result) in results.chunks_exact(count).enumerate() {
                     // SAFETY: this task alone writes the columns of its rows of W.
                     unsafe { output.part(first + i, start, count) }.copy_from_slice(result);
+                }
+            }
+        });
+    });
+}
+
+/// The same over weights that lie sixteen rows side by side.
+fn forward_packed(
+    dot: PackedDot,
+    w: &QMatrix,
+    packed: &[u8],
+    x: &Activations,
+    m: usize,
+    y: &mut [f32],
+) {
+    let rows = w.rows();
+    let groups = rows.div_ceil(GROUP_ROWS);
+    let group_bytes = packed.len() / groups;
+    let chunk = groups
+        .div_ceil(team::threads() * 4)
+        .clamp(
+            MIN_TASK_BYTES.div_ceil(group_bytes),
+            MAX_TASK_BYTES.div_ceil(group_bytes),
+        )
+        .min(groups);
+    let output = SharedOutput::new(y, rows);
+    team::for_each(groups.div_ceil(chunk), |task| {
+        let start = task * chunk;
+        let count = chunk.min(groups - start);
+        let groups = &packed[start * group_bytes..][..count * group_bytes];
+        let (first_row, whole) = (start * GROUP_ROWS, count * GROUP_ROWS);
+        // The last group may have rows that are not there.
+        let real = whole.min(rows - first_row);
+        with_scratch(GROUP * whole, |results| {
+            for first in (0..m).step_by(GROUP) {
+                let results = &mut results[..GROUP.min(m - first) * whole];
+                dot(w.quant_type(), groups, x, first, results);
+                for (i, result) in results.chunks_exact(whole).enumerate() {
+                    // SAFETY: this task alone writes the columns of its rows of W.
+                    unsafe { output.part(first + i, first_row, real) }
+                        .copy_from_slice(&result[..real]);
                 }
             }
         });

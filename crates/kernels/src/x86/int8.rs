@@ -17,8 +17,8 @@ use crate::matmul::int8::{ACTIVATION_BLOCK, Activations};
 
 /// [`Activations::round`] compiled for AVX2.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn round(x: &[f32]) -> Activations {
-    Activations::round(x)
+pub(crate) fn round(x: &[f32], cols: usize) -> Activations {
+    Activations::round(x, cols)
 }
 
 /// [`crate::primitives::Primitives::dot`].

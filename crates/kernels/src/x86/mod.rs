@@ -6,6 +6,7 @@ mod int8;
 mod rows;
 mod tile;
 mod tile512;
+mod vnni;
 
 use std::arch::x86_64::{
     __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_shuffle_ps,
@@ -22,7 +23,8 @@ pub(crate) static AVX2: Primitives = Primitives {
     tile: |rows, depth, a, b, c| unsafe { tile::tile(rows, depth, a, b, c) },
     transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
     matrix: None,
-    round: |x| unsafe { int8::round(x) },
+    round: |x, cols| unsafe { int8::round(x, cols) },
+    packed: None,
     dot: |ty, rows, blocks, x, first, out| unsafe { int8::dot(ty, rows, blocks, x, first, out) },
     rms_norm: |x, weight, eps, y| unsafe { rows::rms_norm(x, weight, eps, y) },
     rms_norm_backward: |x, weight, eps, dy, dx| unsafe {
@@ -40,18 +42,37 @@ pub(crate) static AVX2: Primitives = Primitives {
 };
 
 /// The same with the tile of AVX-512.
-pub(crate) static AVX512: Primitives =
+static AVX512: Primitives =
     // SAFETY: AVX-512F is there wherever the table is used.
     Primitives {
         tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
         ..AVX2
     };
 
+/// The same with the integer products of VNNI.
+static AVX512_VNNI: Primitives =
+    // SAFETY: AVX-512 and VNNI are there wherever the table is used.
+    Primitives {
+        tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        packed: Some(|ty, groups, x, first, out| unsafe { vnni::dot(ty, groups, x, first, out) }),
+        ..AVX2
+    };
+
+/// The table for AVX-512 on this processor, which may lack VNNI (before Cascade Lake).
+pub(crate) fn avx512() -> &'static Primitives {
+    if std::arch::is_x86_feature_detected!("avx512vnni") {
+        &AVX512_VNNI
+    } else {
+        &AVX512
+    }
+}
+
 /// The same with the matrix unit.
 pub(crate) static AMX: Primitives =
     // SAFETY: the unit and AVX-512 are there wherever the table is used.
     Primitives {
         tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        packed: Some(|ty, groups, x, first, out| unsafe { vnni::dot(ty, groups, x, first, out) }),
         matrix: Some(&MatrixUnit {
             pack_rows: |x, rows, cols, to, rest| unsafe { amx::pack_rows(x, rows, cols, to, rest) },
             pack_transposed: |w, stride, to, rest| unsafe {
