@@ -14,7 +14,7 @@ use crate::{
     kv::KvCache,
     linear::{Linear, Patch, Weight},
     lora::{Adapter, LoraWeights, Target},
-    ops::{Norm, Rotation, attend_composed, attention, swiglu},
+    ops::{Norm, Rotation, add, attend_composed, attention, swiglu},
     values::{failed, tensor, values},
 };
 
@@ -296,14 +296,14 @@ impl Decoder {
             let k = rotation.forward(&linear(Target::Key, &h, pass)?, config.kv_heads)?;
             let v = linear(Target::Value, &h, pass)?;
             let attended = pass.attention(i, &q, &k, &v)?;
-            x = (x + linear(Target::Output, &attended, pass)?)?;
+            x = add(&x, &linear(Target::Output, &attended, pass)?)?;
             let h = layer.feed_forward_norm.forward(&x)?;
             let (gate, up) = (
                 linear(Target::Gate, &h, pass)?,
                 linear(Target::Up, &h, pass)?,
             );
             let gated = swiglu(&gate, &up, self.level)?;
-            x = (x + linear(Target::Down, &gated, pass)?)?;
+            x = add(&x, &linear(Target::Down, &gated, pass)?)?;
             if let Some(hook) = &mut hook {
                 hook(i, &x);
             }
@@ -434,19 +434,21 @@ impl Pass for Inference<'_, '_, '_> {
             return Tensor::cat(&parts, 0);
         }
         let mut out = vec![0.0; rows * width];
-        let q = values(q)?;
+        let (q, k, v) = (values(q)?, values(k)?, values(v)?);
+        let kv_width = shape.kv_heads * shape.head_dim;
         for piece in &self.pieces {
-            let part = |x: &Tensor| x.narrow(0, piece.rows.start, piece.rows.len());
-            let cache = &self.sequences[piece.sequence].cache;
-            let [keys, vals] = cache.write(layer, piece.at, &part(k)?, &part(v)?)?;
+            let new = piece.rows.start * kv_width..piece.rows.end * kv_width;
+            let cache = &mut *self.sequences[piece.sequence].cache;
+            let capacity = cache.capacity();
+            let (keys, vals) = cache.store(&shape, layer, piece.at, &k[new.clone()], &v[new])?;
             let visible: Vec<usize> = (1..=piece.rows.len()).map(|i| piece.at + i).collect();
             let here = piece.rows.start * width..piece.rows.end * width;
             attention_over_cache(
                 &shape,
                 &q[here.clone()],
-                &values(keys)?,
-                &values(vals)?,
-                cache.capacity(),
+                keys,
+                vals,
+                capacity,
                 &visible,
                 &mut out[here],
                 self.decoder.level,

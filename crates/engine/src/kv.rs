@@ -1,18 +1,27 @@
 //! The keys and values of tokens already seen, one pair of buffers a layer.
 
 use candle_core::{DType, Device, Result, Tensor};
+use idiolect_kernels::{AttentionShape, KEY_BLOCK, store_in_cache};
 
 use crate::config::Config;
 
-/// Positions that a cache has room for at first.
-const FIRST_CAPACITY: usize = 64;
+/// A layer's keys and values.
+#[derive(Debug, Clone)]
+enum Buffers {
+    /// On the processor, laid out as `attention_over_cache` reads them.
+    Host { keys: Vec<f32>, values: Vec<f32> },
+    /// Elsewhere: keys and values, `[kv_heads, capacity, head_dim]`.
+    Device([Tensor; 2]),
+}
 
-/// A sequence's cache, `[kv_heads, capacity, head_dim]` a layer, f32. It grows by doubling.
+/// A sequence's cache, f32. It grows by doubling.
 #[derive(Debug)]
 pub struct KvCache {
-    layers: Vec<[Tensor; 2]>,
+    layers: Vec<Buffers>,
+    /// Key/value heads, components of a head.
     shape: (usize, usize),
     length: usize,
+    /// Whole blocks of keys.
     capacity: usize,
     device: Device,
 }
@@ -23,19 +32,17 @@ impl KvCache {
     /// # Errors
     /// When the device has no memory.
     pub fn new(config: &Config, device: &Device, tokens: usize) -> Result<Self> {
-        let capacity = tokens.max(FIRST_CAPACITY);
-        let shape = (config.kv_heads, config.head_dim);
-        let empty = || Tensor::zeros((shape.0, capacity, shape.1), DType::F32, device);
-        let layers = (0..config.layers)
-            .map(|_| Ok([empty()?, empty()?]))
-            .collect::<Result<_>>()?;
-        Ok(Self {
-            layers,
-            shape,
+        let mut cache = Self {
+            layers: Vec::with_capacity(config.layers),
+            shape: (config.kv_heads, config.head_dim),
             length: 0,
-            capacity,
+            capacity: room_for(tokens),
             device: device.clone(),
-        })
+        };
+        for _ in 0..config.layers {
+            cache.layers.push(cache.empty(cache.capacity)?);
+        }
+        Ok(cache)
     }
 
     /// Tokens that are kept.
@@ -68,47 +75,97 @@ impl KvCache {
     /// When the device has no memory.
     pub fn fork(&self, length: usize) -> Result<Self> {
         let length = length.min(self.length);
-        let capacity = (length + FIRST_CAPACITY).next_multiple_of(FIRST_CAPACITY);
-        let mut fork = Self {
-            layers: Vec::with_capacity(self.layers.len()),
+        let capacity = room_for(length + KEY_BLOCK);
+        Ok(Self {
+            layers: self.copies(length, capacity)?,
             shape: self.shape,
             length,
             capacity,
             device: self.device.clone(),
-        };
-        for [k, v] in &self.layers {
-            fork.layers.push([fork.copy(k)?, fork.copy(v)?]);
-        }
-        Ok(fork)
+        })
     }
 
     /// Makes room for `tokens` positions in all.
     pub(crate) fn reserve(&mut self, tokens: usize) -> Result<()> {
-        if tokens <= self.capacity {
-            return Ok(());
-        }
-        self.capacity = tokens.max(self.capacity * 2);
-        let layers = std::mem::take(&mut self.layers);
-        for [k, v] in layers {
-            self.layers.push([self.copy(&k)?, self.copy(&v)?]);
+        if tokens > self.capacity {
+            let capacity = room_for(tokens.max(self.capacity * 2));
+            self.layers = self.copies(self.length, capacity)?;
+            self.capacity = capacity;
         }
         Ok(())
     }
 
-    /// The first `self.length` positions of `old` in a buffer of `self.capacity`.
-    fn copy(&self, old: &Tensor) -> Result<Tensor> {
-        let new = Tensor::zeros(
-            (self.shape.0, self.capacity, self.shape.1),
-            DType::F32,
-            &self.device,
-        )?;
-        if self.length > 0 {
-            new.slice_set(&old.narrow(1, 0, self.length)?.contiguous()?, 1, 0)?;
+    fn empty(&self, capacity: usize) -> Result<Buffers> {
+        let (heads, head_dim) = self.shape;
+        if self.device.is_cpu() {
+            let zeros = || vec![0.0; heads * capacity * head_dim];
+            return Ok(Buffers::Host {
+                keys: zeros(),
+                values: zeros(),
+            });
         }
-        Ok(new)
+        let zeros = || Tensor::zeros((heads, capacity, head_dim), DType::F32, &self.device);
+        Ok(Buffers::Device([zeros()?, zeros()?]))
     }
 
-    /// Writes keys and values `[t, kv_heads * head_dim]` at positions `at..` of a layer and gives its buffers.
+    /// The first `length` positions of every layer in buffers of another capacity.
+    fn copies(&self, length: usize, capacity: usize) -> Result<Vec<Buffers>> {
+        let head_dim = self.shape.1;
+        let copy = |old: &Buffers| -> Result<Buffers> {
+            let mut new = self.empty(capacity)?;
+            match (old, &mut new) {
+                (
+                    Buffers::Host { keys, values },
+                    Buffers::Host {
+                        keys: new_keys,
+                        values: new_values,
+                    },
+                ) => {
+                    // Keys lie in whole blocks of positions, so both begin with what is to be kept.
+                    let blocks = length.next_multiple_of(KEY_BLOCK);
+                    for (from, to, kept) in [(keys, new_keys, blocks), (values, new_values, length)]
+                    {
+                        for (from, to) in from
+                            .chunks_exact(self.capacity * head_dim)
+                            .zip(to.chunks_exact_mut(capacity * head_dim))
+                        {
+                            to[..kept * head_dim].copy_from_slice(&from[..kept * head_dim]);
+                        }
+                    }
+                }
+                (Buffers::Device(old), Buffers::Device(new)) if length > 0 => {
+                    for (old, new) in old.iter().zip(new) {
+                        new.slice_set(&old.narrow(1, 0, length)?.contiguous()?, 1, 0)?;
+                    }
+                }
+                _ => {}
+            }
+            Ok(new)
+        };
+        self.layers.iter().map(copy).collect()
+    }
+
+    /// On the processor: writes keys and values `[t, kv_heads * head_dim]` at positions `at..` of a layer and gives its
+    /// buffers.
+    pub(crate) fn store(
+        &mut self,
+        shape: &AttentionShape,
+        layer: usize,
+        at: usize,
+        k: &[f32],
+        v: &[f32],
+    ) -> Result<(&[f32], &[f32])> {
+        let capacity = self.capacity;
+        match &mut self.layers[layer] {
+            Buffers::Host { keys, values } => {
+                store_in_cache(shape, (k, v), at, capacity, keys, values);
+                Ok((keys, values))
+            }
+            Buffers::Device(_) => candle_core::bail!("the cache lies on another device"),
+        }
+    }
+
+    /// Elsewhere: the same for tensors, with buffers `[kv_heads, capacity, head_dim]`.
     pub(crate) fn write(
         &self,
         layer: usize,
@@ -116,7 +173,9 @@ impl KvCache {
         k: &Tensor,
         v: &Tensor,
     ) -> Result<&[Tensor; 2]> {
-        let buffers = &self.layers[layer];
+        let Buffers::Device(buffers) = &self.layers[layer] else {
+            candle_core::bail!("the cache lies on the processor");
+        };
         for (buffer, new) in buffers.iter().zip([k, v]) {
             let t = new.dim(0)?;
             let heads = new
@@ -127,4 +186,9 @@ impl KvCache {
         }
         Ok(buffers)
     }
+}
+
+/// A capacity of whole blocks, at least one.
+fn room_for(tokens: usize) -> usize {
+    tokens.max(1).next_multiple_of(KEY_BLOCK)
 }

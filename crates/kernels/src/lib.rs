@@ -25,8 +25,10 @@ pub use error::KernelError;
 pub use level::Level;
 pub use mapped::MappedFile;
 pub use matrix::{Precision, QMatrix};
+pub use ops::add::add;
 pub use ops::attention::{
-    AttentionShape, AttentionTrace, attention_backward, attention_over_cache, attention_train,
+    AttentionShape, AttentionTrace, KEY_BLOCK, attention_backward, attention_over_cache,
+    attention_train, store_in_cache,
 };
 pub use ops::loss::{
     log_softmax, log_softmax_gather, softmax_cross_entropy, softmax_cross_entropy_with_gradient,

@@ -1,10 +1,10 @@
 //! Row operations: gradients against finite differences of the reference, fast levels against the reference.
 
 use idiolect_kernels::{
-    AttentionShape, AttentionTrace, Level, RopeStyle, RopeTable, attention_backward,
+    AttentionShape, AttentionTrace, KEY_BLOCK, Level, RopeStyle, RopeTable, attention_backward,
     attention_over_cache, attention_train, log_softmax, log_softmax_gather, rms_norm,
     rms_norm_backward, rope, rope_backward, softmax_cross_entropy,
-    softmax_cross_entropy_with_gradient, swiglu, swiglu_backward,
+    softmax_cross_entropy_with_gradient, store_in_cache, swiglu, swiglu_backward,
 };
 
 /// Central differences in f32: absolute and relative to the slope.
@@ -270,6 +270,19 @@ fn shapes() -> Vec<AttentionShape> {
     ]
 }
 
+/// A cache with keys and values `[t, kv_heads, head_dim]` from position 0 on; what is not written is not a number.
+fn cache_of(shape: &AttentionShape, k: &[f32], v: &[f32], capacity: usize) -> [Vec<f32>; 2] {
+    let width = shape.kv_heads * shape.head_dim;
+    let mut cache = [(); 2].map(|()| vec![f32::NAN; capacity * width]);
+    let [keys, values] = &mut cache;
+    // In two pieces, as a prompt and what follows it.
+    let cut = k.len() / width / 3 * width;
+    let (first, second) = ((&k[..cut], &v[..cut]), (&k[cut..], &v[cut..]));
+    store_in_cache(shape, first, 0, capacity, keys, values);
+    store_in_cache(shape, second, cut / width, capacity, keys, values);
+    cache
+}
+
 #[test]
 fn attention_over_a_cache_is_the_softmax_average_of_values() {
     // One head, three positions, worked by hand: scores 0, ln 3, and one out of sight.
@@ -282,13 +295,14 @@ fn attention_over_a_cache_is_the_softmax_average_of_values() {
     };
     let k = [0.0, 9.0, 2.0 * 3.0_f32.ln(), 1.0, 100.0, 100.0];
     let v = [1.0, 0.0, 0.0, 1.0, 50.0, 50.0];
+    let [k, v] = cache_of(&shape, &k, &v, KEY_BLOCK);
     let mut out = [0.0; 2];
     attention_over_cache(
         &shape,
         &[1.0, 0.0],
         &k,
         &v,
-        3,
+        KEY_BLOCK,
         &[2],
         &mut out,
         Level::Reference,
@@ -299,7 +313,7 @@ fn attention_over_a_cache_is_the_softmax_average_of_values() {
 #[test]
 fn attention_over_a_cache_agrees_between_levels_and_batches() {
     for shape in shapes() {
-        let (capacity, width) = (211, shape.heads * shape.head_dim);
+        let (capacity, width) = (256, shape.heads * shape.head_dim);
         // A prompt from position 0, rows far apart, and the last position alone.
         for visible in [
             (1..=80).collect::<Vec<_>>(),
@@ -307,15 +321,9 @@ fn attention_over_a_cache_agrees_between_levels_and_batches() {
             vec![210],
         ] {
             let q = values(visible.len() * width, 1);
-            let mut k = values(shape.kv_heads * capacity * shape.head_dim, 2);
-            let mut v = values(shape.kv_heads * capacity * shape.head_dim, 3);
             // What lies beyond every visible position was never written, and must not be read.
-            let written = *visible.iter().max().unwrap() * shape.head_dim;
-            for cache in [&mut k, &mut v] {
-                cache
-                    .chunks_mut(capacity * shape.head_dim)
-                    .for_each(|head| head[written..].fill(f32::NAN));
-            }
+            let written = *visible.iter().max().unwrap() * shape.kv_heads * shape.head_dim;
+            let [k, v] = cache_of(&shape, &values(written, 2), &values(written, 3), capacity);
             let mut plain = vec![0.0; q.len()];
             attention_over_cache(
                 &shape,
@@ -377,24 +385,18 @@ fn training_attention_agrees_with_the_cache_form() {
         let mut want = Vec::new();
         let mut start = 0;
         for length in lengths {
-            // The cache is [kv_heads, capacity, head_dim]: heads outermost.
-            let by_head = |x: &[f32]| -> Vec<f32> {
-                let rows = &x[start * kv_width..(start + length) * kv_width];
-                let head = |h: usize| {
-                    rows.chunks(kv_width)
-                        .flat_map(move |r| &r[h * shape.head_dim..][..shape.head_dim])
-                };
-                (0..shape.kv_heads).flat_map(head).copied().collect()
-            };
+            let new = start * kv_width..(start + length) * kv_width;
+            let capacity = length.next_multiple_of(KEY_BLOCK);
+            let [keys, cached] = cache_of(&shape, &k[new.clone()], &v[new], capacity);
             let mut out = vec![0.0; length * width];
             let visible: Vec<_> = (1..=length).collect();
             let q = &q[start * width..(start + length) * width];
             attention_over_cache(
                 &shape,
                 q,
-                &by_head(&k),
-                &by_head(&v),
-                length,
+                &keys,
+                &cached,
+                capacity,
                 &visible,
                 &mut out,
                 Level::Reference,

@@ -3,6 +3,7 @@
 //! Every gradient function overwrites its outputs. All of them split rows over the current rayon pool, and a row's
 //! result depends on that row alone.
 
+pub(crate) mod add;
 pub(crate) mod attention;
 pub(crate) mod loss;
 pub(crate) mod norm;

@@ -38,6 +38,12 @@ impl AttentionShape {
         );
     }
 
+    /// Where the first component of a key lies; the others follow [`KEY_BLOCK`] apart.
+    fn key_at(&self, capacity: usize, head: usize, position: usize) -> usize {
+        let block = head * (capacity / KEY_BLOCK) + position / KEY_BLOCK;
+        block * self.head_dim * KEY_BLOCK + position % KEY_BLOCK
+    }
+
     fn group(&self) -> usize {
         self.heads / self.kv_heads
     }
@@ -49,9 +55,59 @@ impl AttentionShape {
     }
 }
 
-/// `out[m, heads, head_dim]`: attention of `q[m, heads, head_dim]` over a cache `k`, `v` laid out
-/// `[kv_heads, capacity, head_dim]`. Row i sees the first `visible[i]` positions (less those outside the window).
-/// A row's result does not depend on the other rows.
+/// Positions whose keys lie together in a cache.
+pub const KEY_BLOCK: usize = 64;
+
+/// Writes keys and values `[t, kv_heads, head_dim]` at positions `at..` of a cache as [`attention_over_cache`] reads it.
+///
+/// # Panics
+/// When the shapes disagree, or the positions reach past `capacity`.
+pub fn store_in_cache(
+    shape: &AttentionShape,
+    (new_keys, new_values): (&[f32], &[f32]),
+    at: usize,
+    capacity: usize,
+    keys: &mut [f32],
+    values: &mut [f32],
+) {
+    shape.check();
+    let (d, width) = (shape.head_dim, shape.kv_heads * shape.head_dim);
+    assert_eq!(new_keys.len(), new_values.len(), "a key and a value each");
+    assert!(new_keys.len().is_multiple_of(width), "whole rows");
+    check_cache(shape, capacity, keys, values);
+    assert!(at + new_keys.len() / width <= capacity, "there is room");
+    let rows = new_keys
+        .chunks_exact(width)
+        .zip(new_values.chunks_exact(width));
+    for (position, (key, value)) in (at..).zip(rows) {
+        let heads = key.chunks_exact(d).zip(value.chunks_exact(d));
+        for (head, (key, value)) in heads.enumerate() {
+            values[(head * capacity + position) * d..][..d].copy_from_slice(value);
+            let first = shape.key_at(capacity, head, position);
+            for (component, &value) in key.iter().enumerate() {
+                keys[first + component * KEY_BLOCK] = value;
+            }
+        }
+    }
+}
+
+fn check_cache(shape: &AttentionShape, capacity: usize, k: &[f32], v: &[f32]) {
+    assert!(
+        capacity.is_multiple_of(KEY_BLOCK),
+        "a cache has whole blocks of {KEY_BLOCK} positions"
+    );
+    assert_eq!(
+        k.len(),
+        shape.kv_heads * capacity * shape.head_dim,
+        "k has room for `capacity` keys"
+    );
+    assert_eq!(v.len(), k.len(), "v is as long as k");
+}
+
+/// `out[m, heads, head_dim]`: attention of `q[m, heads, head_dim]` over a cache of `capacity` positions: `v` laid out
+/// `[kv_heads, capacity, head_dim]`, `k` in blocks of 64 positions, `[kv_heads, capacity / 64, head_dim, 64]`, so that a product
+/// with many keys reads them in order ([`store_in_cache`]). Row i sees the first `visible[i]` positions (less those outside the
+/// window). A row's result does not depend on the other rows.
 ///
 /// # Panics
 /// When the shapes disagree, or a row sees nothing or more than `capacity`.
@@ -75,12 +131,7 @@ pub fn attention_over_cache(
         "q is [m, heads, head_dim] with one visible length a row"
     );
     assert_eq!(out.len(), q.len(), "out has the shape of q");
-    assert_eq!(
-        k.len(),
-        shape.kv_heads * capacity * d,
-        "k is [kv_heads, capacity, head_dim]"
-    );
-    assert_eq!(v.len(), k.len(), "v has the shape of k");
+    check_cache(shape, capacity, k, v);
     assert!(
         visible.iter().all(|&n| 0 < n && n <= capacity),
         "a row sees 1 to {capacity} positions"

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{AttentionShape, AttentionTrace};
+use super::{AttentionShape, AttentionTrace, KEY_BLOCK};
 
 pub(super) fn over_cache(
     shape: &AttentionShape,
@@ -16,13 +16,17 @@ pub(super) fn over_cache(
     let d = shape.head_dim;
     out.par_chunks_mut(d).enumerate().for_each(|(i, out)| {
         let (row, head) = (i / shape.heads, i % shape.heads);
-        let base = head / shape.group() * capacity;
+        let kv_head = head / shape.group();
         let positions = shape.seen(visible[row]);
-        let at = |p: usize| (base + p) * d..(base + p + 1) * d;
+        let at = |p: usize| (kv_head * capacity + p) * d..(kv_head * capacity + p + 1) * d;
+        let key = |p: usize| -> Vec<f32> {
+            let first = shape.key_at(capacity, kv_head, p);
+            (0..d).map(|c| k[first + c * KEY_BLOCK]).collect()
+        };
         let q = &q[i * d..][..d];
         let mut scores: Vec<f32> = positions
             .clone()
-            .map(|p| dot(q, &k[at(p)]) * shape.scale)
+            .map(|p| dot(q, &key(p)) * shape.scale)
             .collect();
         softmax(&mut scores);
         out.fill(0.0);

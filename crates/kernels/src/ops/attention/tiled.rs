@@ -3,13 +3,22 @@
 
 use std::ops::Range;
 
-use super::{AttentionShape, AttentionTrace};
+use super::{AttentionShape, AttentionTrace, KEY_BLOCK};
 use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
 
 /// Keys of a block. Blocks start at multiples of it, so that a query's sums do not depend on the queries beside it.
-const KEYS: usize = 64;
+const KEYS: usize = KEY_BLOCK;
+
+/// Where keys are read from.
+#[derive(Clone, Copy)]
+enum Keys<'a> {
+    /// Rows of components.
+    Rows(Strided<'a>),
+    /// Blocks `[head_dim, KEYS]` one after another.
+    Blocks(&'a [f32]),
+}
 /// Queries of a block, over all heads that share a key head: a multiple of 16.
 const QUERIES: usize = 48;
 /// Multiplications below which threads are not worth waking.
@@ -42,7 +51,7 @@ pub(super) fn over_cache(
         let rows = first..visible.len().min(first + block_rows);
         let of_head = head * capacity * d..(head + 1) * capacity * d;
         let (k, v) = (
-            Strided::new(&k[of_head.clone()], d),
+            Keys::Blocks(&k[of_head.clone()]),
             Strided::new(&v[of_head], d),
         );
         let seen: Vec<_> = rows.clone().map(|row| shape.seen(visible[row])).collect();
@@ -82,7 +91,7 @@ pub(super) fn train(
         let rows = first..sequence.end.min(first + block_rows);
         let of_head = sequence.start * kv_width + head * d..;
         let (k, v) = (
-            Strided::new(&k[of_head.clone()], kv_width),
+            Keys::Rows(Strided::new(&k[of_head.clone()], kv_width)),
             Strided::new(&v[of_head], kv_width),
         );
         let seen: Vec<_> = rows
@@ -117,7 +126,7 @@ fn attend(
     q: &[f32],
     rows: Range<usize>,
     seen: &[Range<usize>],
-    k: Strided<'_>,
+    k: Keys<'_>,
     v: Strided<'_>,
     output: &SharedOutput<'_>,
 ) -> Vec<f32> {
@@ -136,27 +145,35 @@ fn attend(
         let (mut maxima, mut totals) = (vec![f32::NEG_INFINITY; n], vec![0.0_f32; n]);
         for block in (begin / KEYS * KEYS..end).step_by(KEYS) {
             let count = KEYS.min(end - block);
-            for (part, keys) in keys.chunks_exact_mut(d * TILE_COLS).enumerate() {
-                let first = part * TILE_COLS;
-                if first < count {
-                    (with.transpose)(
-                        TILE_COLS.min(count - first),
-                        d,
-                        k.from((block + first) * k.stride),
-                        keys,
-                    );
+            // A block's keys as `[head_dim, 16]` columns, so far apart.
+            let (columns, apart): (&[f32], usize) = match k {
+                Keys::Blocks(blocks) => (&blocks[block * d..][..KEYS * d], KEYS),
+                Keys::Rows(rows) => {
+                    for (part, keys) in keys.chunks_exact_mut(d * TILE_COLS).enumerate() {
+                        let first = part * TILE_COLS;
+                        if first < count {
+                            (with.transpose)(
+                                TILE_COLS.min(count - first),
+                                d,
+                                rows.from((block + first) * rows.stride),
+                                keys,
+                            );
+                        }
+                    }
+                    (keys, TILE_COLS)
                 }
-            }
+            };
             for query in (0..n).step_by(TILE_ROWS) {
                 let height = TILE_ROWS.min(n - query);
-                for (part, keys) in keys
-                    .chunks_exact(d * TILE_COLS)
-                    .enumerate()
-                    .take(count.div_ceil(TILE_COLS))
-                {
+                for part in 0..count.div_ceil(TILE_COLS) {
+                    let first = match k {
+                        Keys::Blocks(_) => part * TILE_COLS,
+                        Keys::Rows(_) => part * TILE_COLS * d,
+                    };
                     let a = Strided::new(&queries[query * d..], d);
+                    let b = Strided::new(&columns[first..], apart);
                     let mut tile = TileBuffer::default();
-                    (with.tile)(height, d, a, Strided::new(keys, TILE_COLS), &mut tile);
+                    (with.tile)(height, d, a, b, &mut tile);
                     for (row, tile) in tile.iter().take(height).enumerate() {
                         scores[(query + row) * KEYS + part * TILE_COLS..][..TILE_COLS]
                             .copy_from_slice(tile);
