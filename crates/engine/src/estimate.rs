@@ -6,7 +6,8 @@ use crate::{config::Config, lora::LoraConfig, score};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimate {
     config: Config,
-    /// The weights, mapped from the file: the system may drop and read them again, but needs them all for every token.
+    /// The weights, mapped from the file (the system may drop and read them again), and at most as much once more where
+    /// the processor has them laid out anew for drawing tokens.
     pub weights: u64,
     /// Each token of context, of each text generated at the same time.
     pub cache_per_token: u64,
@@ -24,7 +25,7 @@ pub struct TrainingShape {
 impl Estimate {
     pub(crate) fn new(config: &Config, file_bytes: usize) -> Self {
         Self {
-            weights: file_bytes as u64,
+            weights: 2 * file_bytes as u64,
             cache_per_token: config.cache_bytes_per_token() as u64,
             config: config.clone(),
         }

@@ -21,6 +21,7 @@ use crate::{QuantType, quant};
 pub(crate) static AVX2: Primitives = Primitives {
     dequantize: |ty, bytes, out| unsafe { dequantize(ty, bytes, out) },
     tile: |rows, depth, a, b, c| unsafe { tile::tile(rows, depth, a, b, c) },
+    wide_tile: None,
     transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
     matrix: None,
     round: |x, cols| unsafe { int8::round(x, cols) },
@@ -46,6 +47,7 @@ static AVX512: Primitives =
     // SAFETY: AVX-512F is there wherever the table is used.
     Primitives {
         tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        wide_tile: Some(|rows, depth, a, b, c| unsafe { tile512::wide(rows, depth, a, b, c) }),
         ..AVX2
     };
 
@@ -54,6 +56,7 @@ static AVX512_VNNI: Primitives =
     // SAFETY: AVX-512 and VNNI are there wherever the table is used.
     Primitives {
         tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        wide_tile: Some(|rows, depth, a, b, c| unsafe { tile512::wide(rows, depth, a, b, c) }),
         packed: Some(|ty, groups, x, first, out| unsafe { vnni::dot(ty, groups, x, first, out) }),
         ..AVX2
     };
@@ -72,6 +75,7 @@ pub(crate) static AMX: Primitives =
     // SAFETY: the unit and AVX-512 are there wherever the table is used.
     Primitives {
         tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        wide_tile: Some(|rows, depth, a, b, c| unsafe { tile512::wide(rows, depth, a, b, c) }),
         packed: Some(|ty, groups, x, first, out| unsafe { vnni::dot(ty, groups, x, first, out) }),
         matrix: Some(&MatrixUnit {
             pack_rows: |x, rows, cols, to, rest| unsafe { amx::pack_rows(x, rows, cols, to, rest) },

@@ -4,7 +4,7 @@ use std::arch::x86_64::{
     _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
-use crate::primitives::{TILE_COLS, TileBuffer};
+use crate::primitives::{TILE_COLS, TileBuffer, WIDE_COLS, WIDE_ROWS};
 use crate::slices::Strided;
 
 /// [`crate::primitives::Primitives::tile`], to the same bits as with AVX2.
@@ -83,3 +83,67 @@ unsafe fn sized<const R: usize>(depth: usize, a: Strided<'_>, b: Strided<'_>, c:
 
 /// Steps of depth taken together: the address of a row is then computed once for all of them.
 const UNROLL: usize = 4;
+
+/// [`crate::primitives::Primitives::wide_tile`].
+///
+/// # Panics
+/// When `a` is not `[>= rows, >= depth]` or `b` is not `[>= depth, >= 64]`.
+#[target_feature(enable = "avx512f")]
+pub(crate) fn wide(
+    rows: usize,
+    depth: usize,
+    a: Strided<'_>,
+    b: Strided<'_>,
+    c: &mut [[f32; WIDE_COLS]; WIDE_ROWS],
+) {
+    a.assert_holds(rows, depth);
+    b.assert_holds(depth, WIDE_COLS);
+    // SAFETY: the shapes were just checked against the slices.
+    unsafe {
+        match rows {
+            0 => {}
+            1 => wide_of::<1>(depth, a, b, c),
+            2 => wide_of::<2>(depth, a, b, c),
+            _ => wide_of::<3>(depth, a, b, c),
+        }
+    }
+}
+
+/// # Safety
+/// `a` holds `[R, depth]` and `b` holds `[depth, 64]`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn wide_of<const R: usize>(
+    depth: usize,
+    a: Strided<'_>,
+    b: Strided<'_>,
+    c: &mut [[f32; WIDE_COLS]; WIDE_ROWS],
+) {
+    let mut sums = [[_mm512_setzero_ps(); 4]; R];
+    for (row, sums) in c.iter().zip(&mut sums) {
+        for (part, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: a row of the buffer is 64 floats.
+            *sum = unsafe { _mm512_loadu_ps(row.as_ptr().add(16 * part)) };
+        }
+    }
+    let (a_start, b_start) = (a.values.as_ptr(), b.values.as_ptr());
+    for p in 0..depth {
+        // SAFETY: p < depth, r < R and the caller's promise.
+        unsafe {
+            let from = b_start.add(p * b.stride);
+            let columns: [_; 4] = std::array::from_fn(|part| _mm512_loadu_ps(from.add(16 * part)));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let factor = _mm512_set1_ps(*a_start.add(r * a.stride + p));
+                for (sum, columns) in sums.iter_mut().zip(columns) {
+                    *sum = _mm512_fmadd_ps(factor, columns, *sum);
+                }
+            }
+        }
+    }
+    for (row, sums) in c.iter_mut().zip(sums) {
+        for (part, sum) in sums.into_iter().enumerate() {
+            // SAFETY: a row of the buffer is 64 floats.
+            unsafe { _mm512_storeu_ps(row.as_mut_ptr().add(16 * part), sum) };
+        }
+    }
+}

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::{AttentionShape, AttentionTrace, KEY_BLOCK};
-use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer};
+use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer, WIDE_COLS, WIDE_ROWS};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
 
@@ -163,7 +163,17 @@ fn attend(
                     (keys, TILE_COLS)
                 }
             };
-            for query in (0..n).step_by(TILE_ROWS) {
+            // A drawn token's few queries: all keys of the block at once.
+            let wide = with
+                .wide_tile
+                .filter(|_| n <= WIDE_ROWS && matches!(k, Keys::Blocks(_)));
+            if let Some(wide) = wide {
+                let mut tile = [[0.0; WIDE_COLS]; WIDE_ROWS];
+                let b = Strided::new(columns, apart);
+                wide(n, d, Strided::new(queries, d), b, &mut tile);
+                scores.copy_from_slice(&tile.as_flattened()[..n * KEYS]);
+            }
+            for query in (0..n).step_by(TILE_ROWS).filter(|_| wide.is_none()) {
                 let height = TILE_ROWS.min(n - query);
                 for part in 0..count.div_ceil(TILE_COLS) {
                     let first = match k {
@@ -201,6 +211,23 @@ fn attend(
                 }
             }
             let values = v.from(block * v.stride);
+            if let Some(wide) = wide.filter(|_| d.is_multiple_of(WIDE_COLS)) {
+                for col in (0..d).step_by(WIDE_COLS) {
+                    let mut tile = [[0.0; WIDE_COLS]; WIDE_ROWS];
+                    wide(
+                        n,
+                        count,
+                        Strided::new(scores, KEYS),
+                        values.from(col),
+                        &mut tile,
+                    );
+                    for (row, tile) in tile.iter().take(n).enumerate() {
+                        let to = &mut sums[row * d + col..][..WIDE_COLS];
+                        to.iter_mut().zip(tile).for_each(|(to, from)| *to += from);
+                    }
+                }
+                continue;
+            }
             add_product(
                 with,
                 n,
