@@ -30,6 +30,9 @@ pub const LETTERS: [&str; 4] = [
      Saturdays, which suits me, and afterwards there is, to be honest, always time for cake.",
 ];
 
+/// Tests that train take turns: each alone keeps every core busy.
+pub static HEAVY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test]
 async fn the_window_opens_and_its_page_loads_without_a_complaint() {
     let desk = Desk::new();
@@ -138,6 +141,8 @@ async fn paste_letters(page: &Page) {
 /// Trains for so many times through the letters; returns once the first steps are drawn.
 async fn start_training(page: &Page, epochs: u32) {
     page.view(4).await;
+    // What is known about the texts moves everything below it when it comes.
+    page.sees("each time through").await;
     page.find("//summary[contains(., 'More settings')]")
         .await
         .click()
@@ -145,12 +150,21 @@ async fn start_training(page: &Page, epochs: u32) {
         .expect("it unfolds");
     page.fill("Times through your texts", &format!("{epochs}\t"))
         .await;
+    // A training that must not end by itself while the test is at work.
+    if epochs > 10 {
+        page.find("//label[contains(., 'Stop when it no longer helps')]/input")
+            .await
+            .click()
+            .await
+            .expect("it is unticked");
+    }
     page.press("Train").await;
     page.sees("tokens per second").await;
 }
 
 #[tokio::test]
 async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
+    let _turn = HEAVY.lock().await;
     let desk = Desk::new();
     let (program, log) = desk.traced();
     let page = Page::of(desk.open(&program).await).await;
@@ -238,6 +252,7 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
 
 #[tokio::test]
 async fn a_window_killed_while_training_opens_again_and_says_what_was_cut_short() {
+    let _turn = HEAVY.lock().await;
     let desk = Desk::new();
     let page = Page::of(desk.open(Path::new(APP)).await).await;
     paste_letters(&page).await;

@@ -153,7 +153,7 @@ fn the_command_line_opens_no_internet_socket() {
     let letter = letter.to_str().expect("a plain path");
     let drawing = folder.path().join("drawing.svg");
     let drawing = drawing.to_str().expect("a plain path");
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &["profile", "new", "Ada"],
         &["sample", "add", letter, "--profile", "Ada"],
         &["profile", "show", "--profile", "Ada", "--json"],
@@ -172,6 +172,7 @@ fn the_command_line_opens_no_internet_socket() {
         ],
         &["score", letter],
         &["bench", "--prompts", "16", "--decode", "4"],
+        &["dimension", "set", "order", "0.5", "--profile", "Ada"],
         &["plot", "dimensions", "--profile", "Ada", "--out", drawing],
     ];
     for arguments in commands {
@@ -182,6 +183,7 @@ fn the_command_line_opens_no_internet_socket() {
 /// The whole journey on the command line — texts, profile, drafts, training, votes, re-test — for two invented authors.
 #[test]
 fn the_demo_opens_no_internet_socket_and_every_figure_is_one() {
+    let _turn = crate::journey::HEAVY.blocking_lock();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let said = untouched(folder.path(), &["demo", "--json", "--offline"]);
     let report: serde_json::Value = serde_json::from_str(&said).expect("a report");
