@@ -156,6 +156,12 @@ impl Calibration {
             .any(|d| d.channel.is_some())
     }
 
+    /// [`Calibration::standings`] for arithmetic over many texts: not a number where there is none.
+    pub fn standings_or_nan(&self, scores: &TextScores) -> Vec<f64> {
+        let known = self.standings(scores).into_iter();
+        known.map(|z| z.unwrap_or(f64::NAN)).collect()
+    }
+
     /// A text's standing on every dimension, in standard deviations of reference texts. Two sources are averaged and
     /// brought back to unit spread.
     pub fn standings(&self, scores: &TextScores) -> Vec<Option<f64>> {

@@ -6,7 +6,7 @@ mod reference;
 mod tiled;
 
 use crate::primitives::Primitives;
-use crate::{Level, Precision, QMatrix};
+use crate::{Level, Precision, QMatrix, team};
 
 pub(crate) fn forward(
     w: &QMatrix,
@@ -53,4 +53,22 @@ pub(crate) fn backward_input(w: &QMatrix, dy: &[f32], m: usize, dx: &mut [f32], 
         },
         None => reference::backward_input(w, dy, m, dx),
     }
+}
+
+/// Rows of dy below which splitting them over threads costs more in repeated decoding than it gains.
+const MIN_BACKWARD_ROWS: usize = 192;
+
+/// Columns and rows of the rectangle of dx that a task of a backward product owns, multiples of a tile's rows and columns.
+fn backward_rectangle(w: &QMatrix, m: usize, (tall, wide): (usize, usize)) -> (usize, usize) {
+    let threads = team::threads();
+    let columns = w
+        .cols()
+        .div_ceil(threads)
+        .clamp(64, 512)
+        .next_multiple_of(w.quant_type().block_size().max(wide));
+    let down = (2 * threads)
+        .div_ceil(w.cols().div_ceil(columns))
+        .min(m.div_ceil(MIN_BACKWARD_ROWS))
+        .max(1);
+    (columns, m.div_ceil(down).next_multiple_of(tall))
 }

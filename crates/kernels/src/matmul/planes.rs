@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use crate::QMatrix;
-use crate::matmul::tiled::part_of_row;
+use crate::matmul::{backward_rectangle, tiled::part_of_row};
 use crate::primitives::{MatrixUnit, Primitives};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
@@ -214,7 +214,7 @@ pub(crate) fn forward(
         let first = task * panel;
         let count = panel.min(rows - first);
         let blocks = count.div_ceil(SIDE);
-        with_tiles(planes * blocks * depth, |tiles| {
+        with_tile_scratch(planes * blocks * depth, |tiles| {
             let (to, rest) = tiles.split_at_mut(blocks * depth);
             let stride = depth * DEPTH;
             with_scratch(SIDE * stride, |decoded| {
@@ -259,8 +259,6 @@ pub(crate) fn forward(
 const BACKWARD_ROWS: usize = 16 * DEPTH;
 /// Columns of dy that are cut at a time: the gradient of a vocabulary is wide.
 const BACKWARD_CUT: usize = 16 * BACKWARD_ROWS;
-/// Rows of dy below which splitting them over threads costs more in repeated decoding than it gains.
-const MIN_BACKWARD_ROWS: usize = 192;
 
 /// `dx[m, cols] = dy[m, rows] · W`. Tasks own some columns and some rows of `dx`; a sum runs over the rows of W in order,
 /// pass after pass in pieces of a fixed size, whatever m or the thread.
@@ -277,18 +275,8 @@ pub(crate) fn backward_input(
         dx.fill(0.0);
         return;
     }
-    let threads = team::threads();
-    let whole = w.quant_type().block_size().max(2 * SIDE);
-    let wide = cols
-        .div_ceil(threads)
-        .clamp(64, 512)
-        .next_multiple_of(whole);
+    let (wide, tall) = backward_rectangle(w, m, (2 * SIDE, 2 * SIDE));
     let across = cols.div_ceil(wide);
-    let down = (2 * threads)
-        .div_ceil(across)
-        .min(m.div_ceil(MIN_BACKWARD_ROWS))
-        .max(1);
-    let tall = m.div_ceil(down).next_multiple_of(2 * SIDE);
     let output = SharedOutput::new(dx, cols);
     for cut_from in (0..rows).step_by(BACKWARD_CUT) {
         let cut_rows_of_w = BACKWARD_CUT.min(rows - cut_from);
@@ -307,7 +295,7 @@ pub(crate) fn backward_input(
             for piece in (0..cut_rows_of_w).step_by(BACKWARD_ROWS) {
                 let count = BACKWARD_ROWS.min(cut_rows_of_w - piece);
                 let depth = count.div_ceil(DEPTH);
-                with_tiles(planes * blocks * depth, |tiles| {
+                with_tile_scratch(planes * blocks * depth, |tiles| {
                     decode_interleaved(
                         (unit, with),
                         (w, cut_from + piece, count),
@@ -379,7 +367,7 @@ fn decode_interleaved(
 }
 
 /// Calls `work` with `len` tiles of any content, kept by the thread for the next call.
-fn with_tiles<R>(len: usize, work: impl FnOnce(&mut [Tile]) -> R) -> R {
+fn with_tile_scratch<R>(len: usize, work: impl FnOnce(&mut [Tile]) -> R) -> R {
     thread_local! {
         static TILES: Cell<Vec<Tile>> = const { Cell::new(Vec::new()) };
     }

@@ -2,6 +2,7 @@
 //! tasks that share no output. The tile itself belongs to the instruction level.
 
 use crate::QMatrix;
+use crate::matmul::backward_rectangle;
 use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
@@ -15,8 +16,6 @@ const DEPTH: usize = 256;
 const STRIDE_PADDING: usize = 16;
 /// Rows of W that the backward product decodes at a time.
 const BACKWARD_DEPTH: usize = 128;
-/// Rows of dy below which splitting them over threads costs more in repeated dequantization than it gains.
-const MIN_BACKWARD_ROWS: usize = 192;
 
 /// `y[m, rows] = x[m, cols] · Wᵀ`. Every sum runs over the columns in order, whatever m, the panel or the thread.
 pub(crate) fn forward(with: &Primitives, w: &QMatrix, x: &[f32], m: usize, y: &mut [f32]) {
@@ -82,18 +81,8 @@ pub(crate) fn backward_input(with: &Primitives, w: &QMatrix, dy: &[f32], m: usiz
     if m == 0 || rows == 0 || cols == 0 {
         return;
     }
-    let threads = team::threads();
-    let whole = w.quant_type().block_size().max(TILE_COLS);
-    let wide = cols
-        .div_ceil(threads)
-        .clamp(64, 512)
-        .next_multiple_of(whole);
+    let (wide, tall) = backward_rectangle(w, m, (TILE_ROWS, TILE_COLS));
     let across = cols.div_ceil(wide);
-    let down = (2 * threads)
-        .div_ceil(across)
-        .min(m.div_ceil(MIN_BACKWARD_ROWS))
-        .max(1);
-    let tall = m.div_ceil(down).next_multiple_of(TILE_ROWS);
     let output = SharedOutput::new(dx, cols);
     team::for_each(across * m.div_ceil(tall), |task| {
         let (left, top) = (task % across * wide, task / across * tall);

@@ -55,10 +55,8 @@ static AVX512: Primitives =
 static AVX512_VNNI: Primitives =
     // SAFETY: AVX-512 and VNNI are there wherever the table is used.
     Primitives {
-        tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
-        wide_tile: Some(|rows, depth, a, b, c| unsafe { tile512::wide(rows, depth, a, b, c) }),
         packed: Some(|ty, groups, x, first, out| unsafe { vnni::dot(ty, groups, x, first, out) }),
-        ..AVX2
+        ..AVX512
     };
 
 /// The table for AVX-512 on this processor, which may lack VNNI (before Cascade Lake).
@@ -74,9 +72,6 @@ pub(crate) fn avx512() -> &'static Primitives {
 pub(crate) static AMX: Primitives =
     // SAFETY: the unit and AVX-512 are there wherever the table is used.
     Primitives {
-        tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
-        wide_tile: Some(|rows, depth, a, b, c| unsafe { tile512::wide(rows, depth, a, b, c) }),
-        packed: Some(|ty, groups, x, first, out| unsafe { vnni::dot(ty, groups, x, first, out) }),
         matrix: Some(&MatrixUnit {
             pack_rows: |x, rows, cols, to, rest| unsafe { amx::pack_rows(x, rows, cols, to, rest) },
             pack_transposed: |w, stride, to, rest| unsafe {
@@ -88,7 +83,7 @@ pub(crate) static AMX: Primitives =
             with_tiles: |work| unsafe { amx::with_tiles(work) },
             multiply: amx::multiply,
         }),
-        ..AVX2
+        ..AVX512_VNNI
     };
 
 /// [`quant::dequantize`] compiled for AVX2.

@@ -2,66 +2,9 @@ use super::*;
 use crate::MemoryCache;
 use idiolect_core::{ids::SampleId, reading::ReadingStatus};
 use idiolect_llm::{
-    Cancel, Embedder, GenerateRequest, Generation, LlmError, Message, ModelInfo, ScoreRequest,
-    TextModel, Token, testing::FakeModel,
+    Cancel, Embedder, LlmError,
+    testing::{CountingModel, FakeModel},
 };
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// The fake model, counting what it is asked.
-struct Counting {
-    inner: FakeModel,
-    continuations: AtomicUsize,
-}
-
-impl Counting {
-    fn new() -> Self {
-        Self {
-            inner: FakeModel::new(),
-            continuations: AtomicUsize::new(0),
-        }
-    }
-}
-
-impl TextModel for Counting {
-    fn info(&self) -> &ModelInfo {
-        self.inner.info()
-    }
-    fn encode(&self, text: &str) -> idiolect_llm::Result<Vec<Token>> {
-        self.inner.encode(text)
-    }
-    fn encode_prompt(&self, prompt: &str) -> idiolect_llm::Result<Vec<Token>> {
-        self.inner.encode_prompt(prompt)
-    }
-    fn decode(&self, tokens: &[Token]) -> String {
-        self.inner.decode(tokens)
-    }
-    fn bos(&self) -> Option<Token> {
-        self.inner.bos()
-    }
-    fn end_of_turn(&self) -> Token {
-        self.inner.end_of_turn()
-    }
-    fn render(&self, messages: &[Message]) -> idiolect_llm::Result<String> {
-        self.inner.render(messages)
-    }
-    fn score(
-        &self,
-        requests: &[ScoreRequest],
-        cancel: &Cancel,
-    ) -> idiolect_llm::Result<Vec<Vec<Vec<f32>>>> {
-        let n: usize = requests.iter().map(|r| r.continuations.len()).sum();
-        self.continuations.fetch_add(n, Ordering::Relaxed);
-        self.inner.score(requests, cancel)
-    }
-    fn generate(
-        &self,
-        requests: &[GenerateRequest],
-        cancel: &Cancel,
-        on_text: &mut dyn FnMut(usize, &str),
-    ) -> idiolect_llm::Result<Vec<Generation>> {
-        self.inner.generate(requests, cancel, on_text)
-    }
-}
 
 /// Letters as directions: texts that share letters are close.
 struct Letters;
@@ -93,7 +36,7 @@ const TEXT: &str = "I line up the tins and I know where each one stands. The lis
 
 #[test]
 fn scores_are_relative_to_texts_that_say_nothing() {
-    let (model, cache, cancel) = (Counting::new(), MemoryCache::default(), Cancel::new());
+    let (model, cache, cancel) = (CountingModel::new(), MemoryCache::default(), Cancel::new());
     let with = Instruments {
         model: &model,
         embedder: None,
@@ -126,7 +69,7 @@ fn scores_are_relative_to_texts_that_say_nothing() {
 
 #[test]
 fn a_text_scored_once_is_not_scored_again_and_sensitive_dimensions_are_not_asked() {
-    let (model, cache, cancel) = (Counting::new(), MemoryCache::default(), Cancel::new());
+    let (model, cache, cancel) = (CountingModel::new(), MemoryCache::default(), Cancel::new());
     let with = Instruments {
         model: &model,
         embedder: Some(&Letters),
@@ -134,13 +77,9 @@ fn a_text_scored_once_is_not_scored_again_and_sensitive_dimensions_are_not_asked
         cancel: &cancel,
     };
     let first = score_text(&with, TEXT, Scope::WithoutSensitive).unwrap();
-    let asked = model.continuations.load(Ordering::Relaxed);
+    let asked = model.continuations();
     let again = score_text(&with, TEXT, Scope::WithoutSensitive).unwrap();
-    assert_eq!(
-        model.continuations.load(Ordering::Relaxed),
-        asked,
-        "the cache answers"
-    );
+    assert_eq!(model.continuations(), asked, "the cache answers");
     for (a, b) in first
         .forward
         .iter()
@@ -178,7 +117,7 @@ fn a_text_scored_once_is_not_scored_again_and_sensitive_dimensions_are_not_asked
 
 #[test]
 fn a_reading_has_all_ninety_with_their_reasons() {
-    let (model, cache, cancel) = (Counting::new(), MemoryCache::default(), Cancel::new());
+    let (model, cache, cancel) = (CountingModel::new(), MemoryCache::default(), Cancel::new());
     let with = Instruments {
         model: &model,
         embedder: None,
@@ -244,7 +183,7 @@ fn a_reading_has_all_ninety_with_their_reasons() {
 
 #[test]
 fn evidence_quotes_the_sentences_and_its_weights_sum_to_one() {
-    let (model, cache, cancel) = (Counting::new(), MemoryCache::default(), Cancel::new());
+    let (model, cache, cancel) = (CountingModel::new(), MemoryCache::default(), Cancel::new());
     let with = Instruments {
         model: &model,
         embedder: Some(&Letters),
@@ -287,7 +226,7 @@ fn evidence_quotes_the_sentences_and_its_weights_sum_to_one() {
 
 #[test]
 fn a_stopped_reading_says_so() {
-    let (model, cache, cancel) = (Counting::new(), MemoryCache::default(), Cancel::new());
+    let (model, cache, cancel) = (CountingModel::new(), MemoryCache::default(), Cancel::new());
     cancel.cancel();
     let with = Instruments {
         model: &model,

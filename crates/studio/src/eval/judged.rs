@@ -52,13 +52,7 @@ impl Judged<'_> {
             .map(|texts| {
                 texts
                     .iter()
-                    .map(|t| {
-                        calibration
-                            .standings(t)
-                            .into_iter()
-                            .map(|z| z.unwrap_or(f64::NAN))
-                            .collect()
-                    })
+                    .map(|t| calibration.standings_or_nan(t))
                     .collect()
             })
             .collect()

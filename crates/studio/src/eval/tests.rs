@@ -1,11 +1,7 @@
 //! Both evaluations on tiny data of our own, with the toy model: what is planted is found, controls do not win, finished
 //! rows are used again, the fit is named.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::{collections::BTreeMap, io::Write};
 
 use flate2::{Compression, write::GzEncoder};
 use idiolect_core::{
@@ -13,74 +9,12 @@ use idiolect_core::{
     eval::{EvalReport, EvalResult},
     space,
 };
-use idiolect_llm::{
-    Cancel, GenerateRequest, Generation, Message, ModelInfo, ScoreRequest, TextModel, Token,
-    testing::FakeModel,
-};
+use idiolect_llm::testing::CountingModel;
 use idiolect_persona::{anchors::anchors, psoups::ConstantsFile};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{Options, Studio, api::FileTicket};
-
-/// The toy model, counting the contexts it is asked about.
-struct Counting {
-    inner: FakeModel,
-    asked: AtomicUsize,
-}
-
-impl Counting {
-    fn new() -> Self {
-        Self {
-            inner: FakeModel::new(),
-            asked: AtomicUsize::new(0),
-        }
-    }
-
-    fn asked_since(&self, before: usize) -> usize {
-        self.asked.load(Ordering::Relaxed) - before
-    }
-}
-
-impl TextModel for Counting {
-    fn info(&self) -> &ModelInfo {
-        self.inner.info()
-    }
-    fn encode(&self, text: &str) -> idiolect_llm::Result<Vec<Token>> {
-        self.inner.encode(text)
-    }
-    fn encode_prompt(&self, prompt: &str) -> idiolect_llm::Result<Vec<Token>> {
-        self.inner.encode_prompt(prompt)
-    }
-    fn decode(&self, tokens: &[Token]) -> String {
-        self.inner.decode(tokens)
-    }
-    fn bos(&self) -> Option<Token> {
-        self.inner.bos()
-    }
-    fn end_of_turn(&self) -> Token {
-        self.inner.end_of_turn()
-    }
-    fn render(&self, messages: &[Message]) -> idiolect_llm::Result<String> {
-        self.inner.render(messages)
-    }
-    fn score(
-        &self,
-        requests: &[ScoreRequest],
-        cancel: &Cancel,
-    ) -> idiolect_llm::Result<Vec<Vec<Vec<f32>>>> {
-        self.asked.fetch_add(requests.len(), Ordering::Relaxed);
-        self.inner.score(requests, cancel)
-    }
-    fn generate(
-        &self,
-        requests: &[GenerateRequest],
-        cancel: &Cancel,
-        on_text: &mut dyn FnMut(usize, &str),
-    ) -> idiolect_llm::Result<Vec<Generation>> {
-        self.inner.generate(requests, cancel, on_text)
-    }
-}
 
 /// A home and a data folder that are gone when the test ends.
 struct Place {
@@ -132,7 +66,7 @@ impl Place {
     }
 
     /// Plans and measures with the toy model; `nested` as if the numbers had been fitted on this file.
-    fn measure(&self, model: &Counting, request: &EvalRequest, nested: bool) -> EvalReport {
+    fn measure(&self, model: &CountingModel, request: &EvalRequest, nested: bool) -> EvalReport {
         let mut quiet = |_| {};
         let ctx = &mut Ctx::new(&self.studio.inner, &mut quiet);
         let subject = Subject {
@@ -209,7 +143,7 @@ fn preference_rows() -> Vec<Value> {
 fn psoups_finds_what_was_planted_and_wrong_users_lose() {
     let place = Place::new();
     place.write("evals/psoups.jsonl.gz", &preference_rows());
-    let model = Counting::new();
+    let model = CountingModel::new();
     for nested in [false, true] {
         let report = place.measure(&model, &place.request("psoups"), nested);
         assert_eq!(report.n, 10);
@@ -230,21 +164,21 @@ fn psoups_finds_what_was_planted_and_wrong_users_lose() {
 fn finished_rows_are_used_again_for_the_same_run_only() {
     let place = Place::new();
     place.write("evals/psoups.jsonl.gz", &preference_rows());
-    let model = Counting::new();
+    let model = CountingModel::new();
     let mut request = place.request("psoups");
     let first = place.measure(&model, &request, false);
-    let all = model.asked_since(0);
+    let all = model.requests();
     assert!(all > 0);
     assert_eq!(first, place.measure(&model, &request, false));
-    assert_eq!(model.asked_since(all), 0, "nothing is asked twice");
+    assert_eq!(model.requests() - all, 0, "nothing is asked twice");
     request.fresh = true;
     place.measure(&model, &request, false);
-    assert_eq!(model.asked_since(all), all, "--fresh asks everything again");
+    assert_eq!(model.requests() - all, all, "--fresh asks everything again");
     request.fresh = false;
     request.seed = 2;
     place.measure(&model, &request, false);
     assert!(
-        model.asked_since(2 * all) > 0,
+        model.requests() - 2 * all > 0,
         "another seed is another run"
     );
 }
@@ -296,7 +230,7 @@ fn reliability_tells_planted_authors_apart_under_every_split_rule() {
         "corpora/plain.jsonl.gz",
         &author_rows(&PLANTED, &["letter"], false),
     );
-    let model = Counting::new();
+    let model = CountingModel::new();
     for (corpus, rule) in [
         ("cmcc21", "one of 3 topics"),
         ("own", "own test split"),
@@ -304,7 +238,7 @@ fn reliability_tells_planted_authors_apart_under_every_split_rule() {
     ] {
         let mut request = place.request("reliability");
         request.corpus = Some(corpus.to_owned());
-        let before = model.asked_since(0);
+        let before = model.requests();
         let report = place.measure(&model, &request, false);
         assert_eq!((report.n, report.fit.as_str()), (4, "shipped"));
         assert!(
@@ -336,9 +270,9 @@ fn reliability_tells_planted_authors_apart_under_every_split_rule() {
 
         // Reading again costs a second; once is enough.
         if corpus == "cmcc21" {
-            let asked = model.asked_since(before);
+            let asked = model.requests() - before;
             assert_eq!(report, place.measure(&model, &request, false));
-            let again = model.asked_since(before) - asked;
+            let again = model.requests() - before - asked;
             assert!(
                 again < asked,
                 "finished texts are not read again: {again} of {asked}"

@@ -172,21 +172,22 @@ fn attend(
                 let b = Strided::new(columns, apart);
                 wide(n, d, Strided::new(queries, d), b, &mut tile);
                 scores.copy_from_slice(&tile.as_flattened()[..n * KEYS]);
-            }
-            for query in (0..n).step_by(TILE_ROWS).filter(|_| wide.is_none()) {
-                let height = TILE_ROWS.min(n - query);
-                for part in 0..count.div_ceil(TILE_COLS) {
-                    let first = match k {
-                        Keys::Blocks(_) => part * TILE_COLS,
-                        Keys::Rows(_) => part * TILE_COLS * d,
-                    };
-                    let a = Strided::new(&queries[query * d..], d);
-                    let b = Strided::new(&columns[first..], apart);
-                    let mut tile = TileBuffer::default();
-                    (with.tile)(height, d, a, b, &mut tile);
-                    for (row, tile) in tile.iter().take(height).enumerate() {
-                        scores[(query + row) * KEYS + part * TILE_COLS..][..TILE_COLS]
-                            .copy_from_slice(tile);
+            } else {
+                for query in (0..n).step_by(TILE_ROWS) {
+                    let height = TILE_ROWS.min(n - query);
+                    for part in 0..count.div_ceil(TILE_COLS) {
+                        let first = match k {
+                            Keys::Blocks(_) => part * TILE_COLS,
+                            Keys::Rows(_) => part * TILE_COLS * d,
+                        };
+                        let a = Strided::new(&queries[query * d..], d);
+                        let b = Strided::new(&columns[first..], apart);
+                        let mut tile = TileBuffer::default();
+                        (with.tile)(height, d, a, b, &mut tile);
+                        for (row, tile) in tile.iter().take(height).enumerate() {
+                            scores[(query + row) * KEYS + part * TILE_COLS..][..TILE_COLS]
+                                .copy_from_slice(tile);
+                        }
                     }
                 }
             }
