@@ -257,11 +257,14 @@ async fn a_window_killed_while_training_opens_again_and_says_what_was_cut_short(
     let page = Page::of(desk.open(Path::new(APP)).await).await;
     paste_letters(&page).await;
     start_training(&page, 20).await;
+    // Paused, so that however fast the machine is, there is a training left to kill.
+    page.press("Pause").await;
+    page.find("//h2[.='Paused']").await;
     // A page that is loaded again finds the training it has lost sight of.
     page.client.refresh().await.expect("the page loads again");
     let page = Page::of(page.client).await;
     page.view(4).await;
-    page.find("//h2[.='Training']").await;
+    page.find("//h2[.='Paused']").await;
     page.find("//button[not(@disabled)][.='Stop and keep the best']")
         .await;
     desk.kill_app();
