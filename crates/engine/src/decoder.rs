@@ -7,7 +7,7 @@ use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Result, Tensor};
 use idiolect_kernels::{
-    AttentionShape, Level, Precision, QMatrix, RopeTable, attention_over_cache, pack,
+    AttentionShape, CachedRows, Level, Precision, QMatrix, RopeTable, attention_over_caches, pack,
 };
 use idiolect_llm::{LlmError, Token};
 
@@ -151,13 +151,17 @@ impl Decoder {
                 candle_core::bail!("the branches do not add up to the sequence's tokens");
             }
             let whole = at + lengths.iter().max().copied().unwrap_or(0);
-            s.cache.reserve(whole)?;
+            // On the processor branches stay beside the cache.
+            if s.branches.is_none() || !self.device.is_cpu() {
+                s.cache.reserve(whole)?;
+            }
             let of = s.cache.plan(whole);
             for &length in lengths.iter().filter(|&&l| l > 0) {
                 pieces.push(Piece {
                     sequence: index,
                     rows: places.len()..places.len() + length,
                     at,
+                    branch: s.branches.is_some(),
                 });
                 places.extend((at..at + length).map(|position| Place { position, of }));
             }
@@ -379,6 +383,8 @@ struct Piece {
     sequence: usize,
     rows: Range<usize>,
     at: usize,
+    /// One of several that follow the same tokens.
+    branch: bool,
 }
 
 struct Inference<'a, 'b, 's> {
@@ -406,8 +412,9 @@ impl Pass for Inference<'_, '_, '_> {
         linear.infer(x, patches, self.precision)
     }
 
-    /// Piece by piece: its keys and values are written behind the cache's tokens, then its rows look at both. The pieces of
-    /// branched sequences overwrite each other there, which is how a prefix is shared without copying it.
+    /// Keys and values of what continues a cache are written behind its tokens; those of branches stay beside it, which is how
+    /// a prefix is shared without copying it. Elsewhere than on the processor the branches go into the cache one after
+    /// another.
     fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         let shape = self.decoder.attention_shape(layer);
         let (rows, width) = q.dims2()?;
@@ -434,24 +441,25 @@ impl Pass for Inference<'_, '_, '_> {
         let mut out = vec![0.0; rows * width];
         let (q, k, v) = (values(q)?, values(k)?, values(v)?);
         let kv_width = shape.kv_heads * shape.head_dim;
-        for piece in &self.pieces {
-            let new = piece.rows.start * kv_width..piece.rows.end * kv_width;
+        let new = |piece: &Piece| piece.rows.start * kv_width..piece.rows.end * kv_width;
+        for piece in self.pieces.iter().filter(|piece| !piece.branch) {
             let cache = &mut *self.sequences[piece.sequence].cache;
-            let capacity = cache.capacity();
-            let (keys, vals) = cache.store(&shape, layer, piece.at, &k[new.clone()], &v[new])?;
-            let visible: Vec<usize> = (1..=piece.rows.len()).map(|i| piece.at + i).collect();
-            let here = piece.rows.start * width..piece.rows.end * width;
-            attention_over_cache(
-                &shape,
-                &q[here.clone()],
-                keys,
-                vals,
-                capacity,
-                &visible,
-                &mut out[here],
-                self.decoder.level,
-            );
+            cache.store(&shape, layer, piece.at, &k[new(piece)], &v[new(piece)])?;
         }
+        let pieces = self.pieces.iter().map(|piece| {
+            let cache = &*self.sequences[piece.sequence].cache;
+            let (keys, values) = cache.host(layer)?;
+            Ok(CachedRows {
+                rows: piece.rows.clone(),
+                keys,
+                values,
+                capacity: cache.capacity(),
+                before: piece.at,
+                own: piece.branch.then(|| (&k[new(piece)], &v[new(piece)])),
+            })
+        });
+        let pieces = pieces.collect::<Result<Vec<_>>>()?;
+        attention_over_caches(&shape, &q, &pieces, &mut out, self.decoder.level);
         tensor(out, (rows, width))
     }
 }

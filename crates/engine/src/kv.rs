@@ -8,7 +8,7 @@ use crate::config::Config;
 /// A layer's keys and values.
 #[derive(Debug, Clone)]
 enum Buffers {
-    /// On the processor, laid out as `attention_over_cache` reads them.
+    /// On the processor, laid out as `attention_over_caches` reads them.
     Host { keys: Vec<f32>, values: Vec<f32> },
     /// Elsewhere: keys and values, `[kv_heads, capacity, head_dim]`.
     Device([Tensor; 2]),
@@ -98,6 +98,10 @@ impl KvCache {
         self.planned
     }
 
+    pub(crate) fn planned(&self) -> usize {
+        self.planned
+    }
+
     /// Makes room for `tokens` positions in all.
     pub(crate) fn reserve(&mut self, tokens: usize) -> Result<()> {
         if tokens > self.capacity {
@@ -158,8 +162,7 @@ impl KvCache {
         self.layers.iter().map(copy).collect()
     }
 
-    /// On the processor: writes keys and values `[t, kv_heads * head_dim]` at positions `at..` of a layer and gives its
-    /// buffers.
+    /// On the processor: writes keys and values `[t, kv_heads * head_dim]` at positions `at..` of a layer.
     pub(crate) fn store(
         &mut self,
         shape: &AttentionShape,
@@ -167,13 +170,21 @@ impl KvCache {
         at: usize,
         k: &[f32],
         v: &[f32],
-    ) -> Result<(&[f32], &[f32])> {
+    ) -> Result<()> {
         let capacity = self.capacity;
         match &mut self.layers[layer] {
             Buffers::Host { keys, values } => {
                 store_in_cache(shape, (k, v), at, capacity, keys, values);
-                Ok((keys, values))
+                Ok(())
             }
+            Buffers::Device(_) => candle_core::bail!("the cache lies on another device"),
+        }
+    }
+
+    /// On the processor: a layer's keys and values.
+    pub(crate) fn host(&self, layer: usize) -> Result<(&[f32], &[f32])> {
+        match &self.layers[layer] {
+            Buffers::Host { keys, values } => Ok((keys, values)),
             Buffers::Device(_) => candle_core::bail!("the cache lies on another device"),
         }
     }
