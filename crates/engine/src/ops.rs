@@ -611,4 +611,26 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn later_rows_see_earlier_ones_through_the_window() {
+        for window in [None, Some(4)] {
+            let shape = AttentionShape {
+                heads: 2,
+                kv_heads: 1,
+                head_dim: 8,
+                scale: 0.35,
+                window,
+            };
+            let part = |x: Tensor| x.narrow(1, 6, 4).unwrap();
+            let (q, k, v) = (
+                random((2, 10, 8), 11),
+                random((1, 10, 8), 12),
+                random((1, 10, 8), 13),
+            );
+            let whole = attend_composed(&q, &k, &v, &shape, 0).unwrap();
+            let last = attend_composed(&part(q.as_tensor().clone()), &k, &v, &shape, 6).unwrap();
+            close(&last, &whole.narrow(0, 6, 4).unwrap(), "rows 6 to 9");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use idiolect_llm::{
 
 use crate::{
     load,
-    recorded::{Recorded, recorded},
+    recorded::{Recorded, recorded, recorded_as},
     tiny,
 };
 
@@ -414,4 +414,67 @@ fn fresh_weights_leave_the_model_as_it_is() {
         all_linears().parameters(model.config()),
         "as announced"
     );
+}
+
+/// An adapter of phi3 as PEFT writes it: one pair for q, k and v, one for gate and up.
+#[test]
+fn pairs_of_fused_modules_are_taken_apart() {
+    let file = recorded_as("phi3").file;
+    let model = load(&file.to_bytes(), DeviceWish::Cpu).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let write = |qkv_rows: usize| {
+        let values = |n: usize| {
+            (0..n)
+                .map(|i| (i % 97) as f32 / 97.0 - 0.5)
+                .collect::<Vec<_>>()
+        };
+        let tensor = |rows: usize, cols: usize| {
+            Tensor::from_vec(values(rows * cols), (rows, cols), &Device::Cpu).unwrap()
+        };
+        let mut tensors = std::collections::HashMap::new();
+        for (module, rows) in [("self_attn.qkv_proj", qkv_rows), ("mlp.gate_up_proj", 192)] {
+            let name = format!("base_model.model.model.layers.1.{module}.lora");
+            tensors.insert(format!("{name}_A.weight"), tensor(4, 64));
+            tensors.insert(format!("{name}_B.weight"), tensor(rows, 4));
+        }
+        candle_core::safetensors::save(&tensors, dir.path().join("adapter_model.safetensors"))
+            .unwrap();
+        let config = r#"{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["qkv_proj", "gate_up_proj"]}"#;
+        std::fs::write(dir.path().join("adapter_config.json"), config).unwrap();
+        (
+            tensors,
+            LoraWeights::load(dir.path(), model.config(), &Device::Cpu),
+        )
+    };
+    let (tensors, lora) = write(128);
+    let lora = lora.unwrap();
+    let rows = |t: &Tensor| t.to_vec2::<f32>().unwrap();
+    for (module, parts) in [
+        (
+            "self_attn.qkv_proj",
+            vec![Target::Query, Target::Key, Target::Value],
+        ),
+        ("mlp.gate_up_proj", vec![Target::Gate, Target::Up]),
+    ] {
+        let name = format!("base_model.model.model.layers.1.{module}.lora");
+        let mut joined = Vec::new();
+        for part in parts {
+            let (_, f) = lora.factors().find(|(key, _)| *key == (1, part)).unwrap();
+            assert_eq!(
+                rows(&f.a),
+                rows(&tensors[&format!("{name}_A.weight")]),
+                "{part:?} has A"
+            );
+            joined.extend(rows(&f.b));
+        }
+        assert_eq!(
+            joined,
+            rows(&tensors[&format!("{name}_B.weight")]),
+            "B in parts"
+        );
+    }
+    for wrong in [96, 100, 160] {
+        let error = write(wrong).1.unwrap_err().to_string();
+        assert!(error.contains("qkv_proj"), "{wrong} rows: {error}");
+    }
 }
