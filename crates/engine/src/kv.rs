@@ -23,6 +23,8 @@ pub struct KvCache {
     length: usize,
     /// Whole blocks of keys.
     capacity: usize,
+    /// Tokens that the text is planned to have.
+    planned: usize,
     device: Device,
 }
 
@@ -37,6 +39,7 @@ impl KvCache {
             shape: (config.kv_heads, config.head_dim),
             length: 0,
             capacity: room_for(tokens),
+            planned: tokens,
             device: device.clone(),
         };
         for _ in 0..config.layers {
@@ -81,8 +84,18 @@ impl KvCache {
             shape: self.shape,
             length,
             capacity,
+            planned: self.planned,
             device: self.device.clone(),
         })
+    }
+
+    /// How long the whole text is planned to be. What is in the cache was computed with that plan, so only an empty cache
+    /// takes a longer one: keys that are rotated differently do not go together.
+    pub(crate) fn plan(&mut self, tokens: usize) -> usize {
+        if self.length == 0 {
+            self.planned = self.planned.max(tokens);
+        }
+        self.planned
     }
 
     /// Makes room for `tokens` positions in all.

@@ -30,12 +30,12 @@ pub use ops::attention::{
     AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, attention_backward,
     attention_over_caches, attention_train, store_in_cache,
 };
+pub use ops::gated::{Activation, gated, gated_backward};
 pub use ops::loss::{
     log_softmax, log_softmax_gather, softmax_cross_entropy, softmax_cross_entropy_with_gradient,
 };
 pub use ops::norm::{rms_norm, rms_norm_backward};
 pub use ops::rope::{RopeStyle, RopeTable, rope, rope_backward};
-pub use ops::swiglu::{swiglu, swiglu_backward};
 pub use packed::pack;
 pub use quant::QuantType;
 pub use team::Team;

@@ -5,7 +5,7 @@
 use crate::matmul::int8::Activations;
 use crate::matmul::planes::{Product, Tile};
 use crate::slices::Strided;
-use crate::{Level, QuantType};
+use crate::{Activation, Level, QuantType};
 
 /// Rows of a tile.
 pub(crate) const TILE_ROWS: usize = 12;
@@ -30,8 +30,8 @@ pub(crate) type Dot = fn(QuantType, usize, &[u8], &Activations, usize, &mut [f32
 pub(crate) type PackedDot = fn(QuantType, &[u8], &Activations, usize, &mut [f32]);
 /// Gradient of a row of RMS norm: x, weight, eps, dy, dx.
 pub(crate) type RmsNormBackward = fn(&[f32], &[f32], f32, &[f32], &mut [f32]);
-/// Gradient of a gated activation: gate, up, dy, dgate, dup.
-pub(crate) type SwigluBackward = fn(&[f32], &[f32], &[f32], &mut [f32], &mut [f32]);
+/// Gradient of a gated activation: which, gate, up, dy, dgate, dup.
+pub(crate) type GatedBackward = fn(Activation, &[f32], &[f32], &[f32], &mut [f32], &mut [f32]);
 
 /// Rows of f32, how many, how many columns, tiles of the first parts and of the second (may be empty).
 pub(crate) type PackRows = fn(Strided<'_>, usize, usize, &mut [Tile], &mut [Tile]);
@@ -74,10 +74,10 @@ pub(crate) struct Primitives {
     pub rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
     /// Its gradient.
     pub rms_norm_backward: RmsNormBackward,
-    /// Gated activation: gate, up, y.
-    pub swiglu: fn(&[f32], &[f32], &mut [f32]),
+    /// Gated activation: which, gate, up, y.
+    pub gated: fn(Activation, &[f32], &[f32], &mut [f32]),
     /// Its gradient.
-    pub swiglu_backward: SwigluBackward,
+    pub gated_backward: GatedBackward,
     /// Logarithm of the sum of exponentials of a row.
     pub log_sum_exp: fn(&[f32]) -> f32,
     /// `x = exp(x - shift) * scale` in place.

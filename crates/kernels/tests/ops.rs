@@ -1,10 +1,10 @@
 //! Row operations: gradients against finite differences of the reference, fast levels against the reference.
 
 use idiolect_kernels::{
-    AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, Level, RopeStyle, RopeTable, Team,
-    attention_backward, attention_over_caches, attention_train, log_softmax, log_softmax_gather,
-    rms_norm, rms_norm_backward, rope, rope_backward, softmax_cross_entropy,
-    softmax_cross_entropy_with_gradient, store_in_cache, swiglu, swiglu_backward,
+    Activation, AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, Level, RopeStyle, RopeTable,
+    Team, attention_backward, attention_over_caches, attention_train, gated, gated_backward,
+    log_softmax, log_softmax_gather, rms_norm, rms_norm_backward, rope, rope_backward,
+    softmax_cross_entropy, softmax_cross_entropy_with_gradient, store_in_cache,
 };
 
 /// Central differences in f32: absolute and relative to the slope.
@@ -100,13 +100,19 @@ fn rms_norm_has_its_gradient_at_every_level() {
 }
 
 #[test]
-fn swiglu_has_its_gradients_at_every_level() {
+fn gated_activations_have_their_gradients_at_every_level() {
+    for activation in [Activation::Silu, Activation::GeluTanh] {
+        gated_activation_has_its_gradients(activation);
+    }
+}
+
+fn gated_activation_has_its_gradients(activation: Activation) {
     let n = 77;
     let mut gate = values(n, 1);
     gate[..4].copy_from_slice(&[30.0, -30.0, 200.0, -200.0]); // where exp overflows or vanishes
     let (up, dy) = (values(n, 2), values(n, 3));
     let mut plain = vec![0.0; n];
-    swiglu(&gate, &up, &mut plain, Level::Reference);
+    gated(&gate, &up, &mut plain, activation, Level::Reference);
     assert_close(
         &plain[..4],
         &[30.0 * up[0], 0.0, 200.0 * up[2], 0.0],
@@ -116,12 +122,12 @@ fn swiglu_has_its_gradients_at_every_level() {
     for level in Level::available() {
         let run = |gate: &[f32], up: &[f32]| {
             let mut y = vec![f32::NAN; n];
-            swiglu(gate, up, &mut y, level);
+            gated(gate, up, &mut y, activation, level);
             y
         };
         assert_close(&run(&gate, &up), &plain, LEVEL_TOLERANCE, level.name());
         let (mut dgate, mut dup) = (vec![f32::NAN; n], vec![f32::NAN; n]);
-        swiglu_backward(&gate, &up, &dy, &mut dgate, &mut dup, level);
+        gated_backward(&gate, &up, &dy, &mut dgate, &mut dup, activation, level);
         check_gradient(
             &gate,
             &dgate,
@@ -132,6 +138,25 @@ fn swiglu_has_its_gradients_at_every_level() {
         check_gradient(&up, &dup, 1, &format!("up {}", level.name()), |up| {
             dot(&run(&gate, up), &dy)
         });
+    }
+}
+
+#[test]
+fn gelu_is_the_formula_with_tanh() {
+    let gate: Vec<f32> = (-60..=60).map(|i| i as f32 / 10.0).collect();
+    let ones = vec![1.0; gate.len()];
+    let formula: Vec<f32> = gate
+        .iter()
+        .map(|&g| {
+            let g = f64::from(g);
+            let z = (2.0 / std::f64::consts::PI).sqrt() * (g + 0.044715 * g * g * g);
+            (0.5 * g * (1.0 + z.tanh())) as f32
+        })
+        .collect();
+    for level in Level::available() {
+        let mut y = vec![f32::NAN; gate.len()];
+        gated(&gate, &ones, &mut y, Activation::GeluTanh, level);
+        assert_close(&y, &formula, LEVEL_TOLERANCE, level.name());
     }
 }
 
