@@ -6,9 +6,7 @@
 use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Result, Tensor};
-use idiolect_kernels::{
-    AttentionShape, CachedRows, Level, Precision, QMatrix, RopeTable, attention_over_caches, pack,
-};
+use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, RopeTable, pack};
 use idiolect_llm::{LlmError, Token};
 
 use crate::{
@@ -19,7 +17,7 @@ use crate::{
     load::{Layer, Weights},
     lora::{Adapter, LoraWeights, Target},
     ops::{Norm, Rotation, add, attend_composed, attention, gated},
-    values::{tensor, values},
+    values::tensor,
 };
 
 /// A model's weights and how to run them.
@@ -181,7 +179,11 @@ impl Decoder {
             patches,
             precision,
         };
-        let mut x = self.run(&tokens, &places, &mut pass, hook)?;
+        let mut x = if self.device.is_cpu() {
+            self.run_on_host(&tokens, &places, &mut pass, hook)?
+        } else {
+            self.run(&tokens, &places, &mut pass, hook)?
+        };
         for s in pass.sequences.iter_mut().filter(|s| s.branches.is_none()) {
             s.cache.advance(s.tokens.len());
         }
@@ -199,6 +201,10 @@ impl Decoder {
     /// A device failure.
     pub fn logits(&self, hidden: &Tensor, precision: Precision) -> Result<Tensor> {
         self.head.infer(hidden, Vec::new(), precision)
+    }
+
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
     }
 
     /// The quantized head where there is one, for losses that go through the vocabulary piece by piece.
@@ -285,18 +291,25 @@ impl Decoder {
     /// The rotations of the rows, one for each of the configuration's ways.
     fn rotations(&self, places: &[Place]) -> Result<Vec<Rotation>> {
         let style = self.config.architecture.rope;
+        let tables = self.rope_tables(places).into_iter();
+        tables
+            .map(|table| Rotation::new(table, style, &self.device))
+            .collect()
+    }
+
+    /// Their angles.
+    pub(crate) fn rope_tables(&self, places: &[Place]) -> Vec<RopeTable> {
         let ropes = self.config.ropes.iter();
         ropes
             .map(|rope| {
                 let rows = places.iter().map(|p| (rope.frequencies(p.of), p.position));
-                let table = RopeTable::of_rows(rows, rope.magnitude);
-                Rotation::new(table, style, &self.device)
+                RopeTable::of_rows(rows, rope.magnitude)
             })
             .collect()
     }
 
     /// Rows of the embedding table; the table itself is never dequantized on the processor.
-    fn embed(&self, tokens: &[Token]) -> Result<Tensor> {
+    pub(crate) fn embed(&self, tokens: &[Token]) -> Result<Tensor> {
         let hidden = self.config.hidden;
         if let Some(token) = tokens
             .iter()
@@ -327,7 +340,7 @@ impl Decoder {
         }
     }
 
-    fn attention_shape(&self, layer: usize) -> AttentionShape {
+    pub(crate) fn attention_shape(&self, layer: usize) -> AttentionShape {
         AttentionShape {
             heads: self.config.heads,
             kv_heads: self.config.kv_heads,
@@ -362,7 +375,7 @@ impl Decoder {
 
 /// Where a row stands in its text.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+pub(crate) struct Place {
     position: usize,
     /// Tokens that the text is planned to have: some models rotate long texts otherwise.
     of: usize,
@@ -379,88 +392,67 @@ trait Pass {
 }
 
 /// Rows that follow position `at` of a sequence's cache.
-struct Piece {
-    sequence: usize,
-    rows: Range<usize>,
-    at: usize,
+pub(crate) struct Piece {
+    pub(crate) sequence: usize,
+    pub(crate) rows: Range<usize>,
+    pub(crate) at: usize,
     /// One of several that follow the same tokens.
-    branch: bool,
+    pub(crate) branch: bool,
 }
 
-struct Inference<'a, 'b, 's> {
-    decoder: &'a Decoder,
-    sequences: &'b mut [Sequence<'s>],
-    pieces: Vec<Piece>,
+/// A batch of sequences.
+pub(crate) struct Inference<'a, 'b, 's> {
+    pub(crate) decoder: &'a Decoder,
+    pub(crate) sequences: &'b mut [Sequence<'s>],
+    pub(crate) pieces: Vec<Piece>,
     patches: Vec<(Range<usize>, Adapter, f32)>,
-    precision: Precision,
+    pub(crate) precision: Precision,
 }
 
-impl Pass for Inference<'_, '_, '_> {
-    fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor> {
-        let patches = self
-            .patches
+impl Inference<'_, '_, '_> {
+    /// What adapters add to a layer's product.
+    pub(crate) fn patches_of(&self, layer: usize, target: Target) -> impl Iterator<Item = Patch> {
+        self.patches
             .iter()
-            .filter_map(|(rows, adapter, scale)| {
-                let pair = adapter.pair(layer, target)?.clone();
+            .filter_map(move |(rows, adapter, scale)| {
                 Some(Patch {
                     rows: rows.clone(),
-                    pair,
+                    pair: adapter.pair(layer, target)?.clone(),
                     scale: scale * adapter.scale(),
                 })
             })
-            .collect();
+    }
+}
+
+/// On devices other than the processor, where `host` does it.
+impl Pass for Inference<'_, '_, '_> {
+    fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor> {
+        let patches = self.patches_of(layer, target).collect();
         linear.infer(x, patches, self.precision)
     }
 
-    /// Keys and values of what continues a cache are written behind its tokens; those of branches stay beside it, which is how
-    /// a prefix is shared without copying it. Elsewhere than on the processor the branches go into the cache one after
-    /// another.
+    /// Piece by piece: its keys and values are written behind the cache's tokens, then its rows look at both. The pieces of
+    /// branched sequences overwrite each other there, which is how a prefix is shared without copying it.
     fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         let shape = self.decoder.attention_shape(layer);
-        let (rows, width) = q.dims2()?;
-        if !q.device().is_cpu() {
-            let mut parts = Vec::with_capacity(self.pieces.len());
-            for piece in &self.pieces {
-                let part = |x: &Tensor| x.narrow(0, piece.rows.start, piece.rows.len());
-                let cache = &self.sequences[piece.sequence].cache;
-                let [keys, vals] = cache.write(layer, piece.at, &part(k)?, &part(v)?)?;
-                let seen = piece.at + piece.rows.len();
-                let q = part(q)?
-                    .reshape((piece.rows.len(), shape.heads, shape.head_dim))?
-                    .transpose(0, 1)?;
-                parts.push(attend_composed(
-                    &q,
-                    &keys.narrow(1, 0, seen)?,
-                    &vals.narrow(1, 0, seen)?,
-                    &shape,
-                    piece.at,
-                )?);
-            }
-            return Tensor::cat(&parts, 0);
+        let mut parts = Vec::with_capacity(self.pieces.len());
+        for piece in &self.pieces {
+            let part = |x: &Tensor| x.narrow(0, piece.rows.start, piece.rows.len());
+            let cache = &self.sequences[piece.sequence].cache;
+            let [keys, vals] = cache.write(layer, piece.at, &part(k)?, &part(v)?)?;
+            let seen = piece.at + piece.rows.len();
+            let q = part(q)?
+                .reshape((piece.rows.len(), shape.heads, shape.head_dim))?
+                .transpose(0, 1)?;
+            parts.push(attend_composed(
+                &q,
+                &keys.narrow(1, 0, seen)?,
+                &vals.narrow(1, 0, seen)?,
+                &shape,
+                piece.at,
+            )?);
         }
-        let mut out = vec![0.0; rows * width];
-        let (q, k, v) = (values(q)?, values(k)?, values(v)?);
-        let kv_width = shape.kv_heads * shape.head_dim;
-        let new = |piece: &Piece| piece.rows.start * kv_width..piece.rows.end * kv_width;
-        for piece in self.pieces.iter().filter(|piece| !piece.branch) {
-            let cache = &mut *self.sequences[piece.sequence].cache;
-            cache.store(&shape, layer, piece.at, &k[new(piece)], &v[new(piece)])?;
-        }
-        let pieces = self.pieces.iter().map(|piece| {
-            let cache = &*self.sequences[piece.sequence].cache;
-            let (keys, values) = cache.host(layer)?;
-            Ok(CachedRows {
-                rows: piece.rows.clone(),
-                keys,
-                values,
-                capacity: cache.capacity(),
-                before: piece.at,
-                own: piece.branch.then(|| (&k[new(piece)], &v[new(piece)])),
-            })
-        });
-        let pieces = pieces.collect::<Result<Vec<_>>>()?;
-        attention_over_caches(&shape, &q, &pieces, &mut out, self.decoder.level);
-        tensor(out, (rows, width))
+        Tensor::cat(&parts, 0)
     }
 }
 

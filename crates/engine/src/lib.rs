@@ -13,6 +13,7 @@ mod embed;
 mod estimate;
 mod generate;
 mod gguf;
+mod host;
 mod kv;
 mod linear;
 mod load;

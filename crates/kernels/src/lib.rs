@@ -24,7 +24,7 @@ mod x86;
 pub use error::KernelError;
 pub use level::Level;
 pub use mapped::MappedFile;
-pub use matrix::{Precision, QMatrix};
+pub use matrix::{Precision, QMatrix, forward_together};
 pub use ops::add::add;
 pub use ops::attention::{
     AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, attention_backward,

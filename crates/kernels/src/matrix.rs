@@ -260,3 +260,22 @@ impl QMatrix {
         matmul::backward_input(self, dy, m, dx, level);
     }
 }
+
+/// Products of one `x[m, cols]` with several matrices, each as [`QMatrix::forward`] gives it to the bit: few rows are then
+/// one piece of work for the threads instead of several.
+///
+/// # Panics
+/// When the slices do not have those shapes.
+pub fn forward_together(
+    products: &mut [(&QMatrix, &mut [f32])],
+    x: &[f32],
+    m: usize,
+    precision: Precision,
+    level: Level,
+) {
+    for (w, y) in products.iter() {
+        assert_eq!(x.len(), m * w.cols, "x is [m, cols]");
+        assert_eq!(y.len(), m * w.rows, "y is [m, rows]");
+    }
+    matmul::forward_together(products, x, m, precision, level);
+}

@@ -27,6 +27,19 @@ pub(crate) fn forward(
     }
 }
 
+/// Several matrices over one input.
+pub(crate) fn forward_together(
+    products: &mut [(&QMatrix, &mut [f32])],
+    x: &[f32],
+    m: usize,
+    precision: Precision,
+    level: Level,
+) {
+    for (w, y) in products {
+        forward(w, x, m, y, precision, level);
+    }
+}
+
 fn by_floats(
     with: &Primitives,
     w: &QMatrix,
