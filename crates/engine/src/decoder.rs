@@ -5,7 +5,9 @@
 use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Result, Tensor};
-use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, attention_over_cache, pack};
+use idiolect_kernels::{
+    AttentionShape, Level, Precision, QMatrix, Sources, attention_over_cache, pack,
+};
 use idiolect_llm::{LlmError, Token};
 
 use crate::{
@@ -132,7 +134,7 @@ impl Decoder {
             .chain([&mut head])
             .filter_map(Linear::quantized_mut)
             .collect();
-        pack(&mut matrices, level)
+        pack(&mut matrices, level, Sources::Release)
             .map_err(|e| LlmError::OutOfMemory(format!("the weights do not fit: {e}")))?;
         Ok(Self {
             config,
