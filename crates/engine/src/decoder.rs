@@ -6,7 +6,7 @@
 use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Result, Tensor};
-use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, RopeTable, pack};
+use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, RopeTable, Sources, pack};
 use idiolect_llm::{LlmError, Token};
 
 use crate::{
@@ -82,7 +82,7 @@ impl Decoder {
             .chain([&mut head])
             .filter_map(Linear::quantized_mut)
             .collect();
-        pack(&mut matrices, level)
+        pack(&mut matrices, level, Sources::Release)
             .map_err(|e| LlmError::OutOfMemory(format!("the weights do not fit: {e}")))?;
         Ok(Self {
             config,

@@ -15,8 +15,8 @@ pub enum Precision {
     /// Activations and weights rounded to bfloat16 (8 bits) where a matrix unit multiplies them, which is several times as
     /// fast for many rows; elsewhere the same as `F32`. For prompts.
     Bf16,
-    /// Activations rounded to signed bytes, one scale for each 32: about twice as fast when few rows are multiplied.
-    /// Types with 32-value integer blocks use it; the others multiply in f32 here too.
+    /// Activations rounded to signed bytes, one scale for each 32, and multiplied as integers: several times as fast, above
+    /// all for matrices that [`crate::pack`] laid out anew. The float types multiply in f32 here too.
     Int8,
 }
 
@@ -178,6 +178,13 @@ impl QMatrix {
 
     pub(crate) fn packed(&self) -> Option<&Packed> {
         self.packed.as_ref()
+    }
+
+    /// Gives back the memory of stored blocks that lie in a mapped file.
+    pub(crate) fn release_blocks(&self) {
+        if let Storage::Mapped { file, range } = &self.storage {
+            file.release(range.clone());
+        }
     }
 
     pub(crate) fn set_packed(&mut self, packed: Option<Packed>) {

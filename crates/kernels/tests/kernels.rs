@@ -1,6 +1,8 @@
 //! Products of every type at every level this processor has, against hand-made blocks and plain f64 sums.
 
-use idiolect_kernels::{KernelError, Level, MappedFile, Precision, QMatrix, QuantType, Team, pack};
+use idiolect_kernels::{
+    KernelError, Level, MappedFile, Precision, QMatrix, QuantType, Sources, Team, pack,
+};
 
 /// Relative to the sum of magnitudes of the terms: f32 rounding of a sum of a few thousand terms.
 const F32_TOLERANCE: f64 = 2e-6;
@@ -155,7 +157,7 @@ fn packed_weights_give_the_products_of_the_stored_ones() {
         for rows in [1, 16, 37, 130] {
             let stored = matrix(ty, rows, cols);
             let dense = stored.dequantize();
-            let m = 6;
+            let m = 15;
             let x = values(m * cols, 3);
             let sizes = product(&x, |p, j| dense[j * cols + p], m, cols, rows);
             for level in Level::available() {
@@ -167,7 +169,7 @@ fn packed_weights_give_the_products_of_the_stored_ones() {
                     .map(|(&y, &(_, size))| (f64::from(y), size))
                     .collect();
                 let mut packed = stored.clone();
-                pack(&mut [&mut packed], level).unwrap();
+                pack(&mut [&mut packed], level, Sources::Keep).unwrap();
                 let mut y = vec![f32::NAN; m * rows];
                 packed.forward(&x, m, &mut y, Precision::Int8, level);
                 let what = format!("{} {rows} rows {}", ty.name(), level.name());

@@ -18,10 +18,14 @@ pub(crate) fn forward(
 ) {
     let by_integers = precision == Precision::Int8 && int8::applies_to(w.quant_type());
     match level.primitives() {
-        Some(with) if by_integers => int8::forward(with, w, &(with.round)(x, w.cols()), m, y),
+        Some(with) if by_integers => {
+            let x = int8::Activations::round(Some(with), x, w.cols());
+            int8::forward(with, w, &x, m, y);
+        }
         Some(with) => by_floats(with, w, x, m, y, precision),
         None if by_integers => {
-            reference::forward(w, &int8::Activations::round(x, w.cols()).values(), m, y)
+            let x = int8::Activations::round(None, x, w.cols());
+            reference::forward(w, &x.values(), m, y);
         }
         None => reference::forward(w, x, m, y),
     }

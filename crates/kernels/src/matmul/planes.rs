@@ -184,7 +184,7 @@ fn cut_rows(unit: &MatrixUnit, x: Strided<'_>, m: usize, cols: usize, planes: us
 }
 
 /// Tiles that are multiplied before the next blocks take their turn: so many of two blocks of A stay in a first-level cache.
-const RUN: usize = 8;
+const RUN: usize = 48;
 /// Bytes of cut weights that a task works on at a time: within a second-level cache, beside the activations.
 const PANEL_BYTES: usize = 384 * 1024;
 
