@@ -185,6 +185,12 @@ impl Config {
         self.heads * self.head_dim
     }
 
+    /// Whether keys of a text planned to have `a` tokens are those of one with `b`.
+    pub(crate) fn rotates_alike(&self, a: usize, b: usize) -> bool {
+        let same = |rope: &Rope| std::ptr::eq(rope.frequencies(a), rope.frequencies(b));
+        self.ropes.iter().all(same)
+    }
+
     /// Bytes that a token takes in the cache.
     pub fn cache_bytes_per_token(&self) -> usize {
         self.layers * 2 * self.kv_width() * size_of::<f32>()

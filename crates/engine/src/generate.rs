@@ -231,20 +231,26 @@ fn shared_cache(
         // The last token is always run: its logits are needed.
         same.min(prompt.len() - 1)
     };
+    let planned = prompt.len() + request.sampling.max_tokens as usize;
     let best = earlier
         .iter()
         .zip(rows)
-        .filter(|(other, _)| other.adapter == request.adapter)
+        .filter(|(other, row)| {
+            other.adapter == request.adapter
+                && model.config().rotates_alike(planned, row.cache.planned())
+        })
         .map(|(other, row)| (common(other).min(row.cache.len()), row))
         .max_by_key(|(shared, _)| *shared)
         .filter(|(shared, _)| *shared >= SHARED_TOKENS);
-    match best {
+    let mut cache = match best {
         Some((shared, row)) => row.cache.fork(shared),
         None => model
             .decoder()
             .cache(prompt.len() + request.sampling.max_tokens.min(1024) as usize),
     }
-    .map_err(failed)
+    .map_err(failed)?;
+    cache.plan(planned);
+    Ok(cache)
 }
 
 fn to_rows(logits: &Tensor) -> Result<Vec<Vec<f32>>> {

@@ -98,6 +98,10 @@ impl KvCache {
         self.planned
     }
 
+    pub(crate) fn planned(&self) -> usize {
+        self.planned
+    }
+
     /// Makes room for `tokens` positions in all.
     pub(crate) fn reserve(&mut self, tokens: usize) -> Result<()> {
         if tokens > self.capacity {

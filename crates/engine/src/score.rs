@@ -71,13 +71,15 @@ impl LoadedModel {
                 .continuations
                 .iter()
                 .try_for_each(|c| self.known_tokens(c))?;
+            let mut cache = self
+                .decoder()
+                .cache(request.prefix.len() + 1)
+                .map_err(failed)?;
+            cache.plan(request.prefix.len() + longest(request));
             works.push(Work {
                 request,
                 adapter: self.adapter(request.adapter.as_ref())?,
-                cache: self
-                    .decoder()
-                    .cache(request.prefix.len() + 1)
-                    .map_err(failed)?,
+                cache,
                 results: request
                     .continuations
                     .iter()

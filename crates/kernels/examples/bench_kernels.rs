@@ -87,7 +87,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     // On a team, as the engine runs.
     let threads = rayon::current_num_threads();
-    Ok(Team::new(threads)?.install(|| bench(threads, &words))?)
+    Team::new(threads)?.install(|| bench(threads, &words))
 }
 
 fn bench(threads: usize, words: &[String]) -> Result<(), Box<dyn std::error::Error>> {

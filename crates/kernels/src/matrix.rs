@@ -253,7 +253,7 @@ impl QMatrix {
     pub fn forward(&self, x: &[f32], m: usize, y: &mut [f32], precision: Precision, level: Level) {
         assert_eq!(x.len(), m * self.cols, "x is [m, cols]");
         assert_eq!(y.len(), m * self.rows, "y is [m, rows]");
-        matmul::forward(self, x, m, y, precision, level);
+        matmul::forward(&mut [(self, y)], x, m, precision, level);
     }
 
     /// `dx[m, cols] = dy[m, rows] · W`: the gradient of [`QMatrix::forward`] with respect to its input. The weight is
@@ -284,5 +284,5 @@ pub fn forward_together(
         assert_eq!(x.len(), m * w.cols, "x is [m, cols]");
         assert_eq!(y.len(), m * w.rows, "y is [m, rows]");
     }
-    matmul::forward_together(products, x, m, precision, level);
+    matmul::forward(products, x, m, precision, level);
 }

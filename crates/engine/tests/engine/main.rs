@@ -1,10 +1,12 @@
 //! The engine on tiny random models, on hostile files, and — where `IDIOLECT_MODELS` names a folder with it — on the
 //! default model against recorded figures of other engines.
 
+mod architectures;
 mod decoder;
 mod files;
 mod lora;
 mod real_model;
+mod recorded;
 mod text_model;
 
 use std::path::PathBuf;

@@ -8,39 +8,39 @@ mod tiled;
 use crate::primitives::Primitives;
 use crate::{Level, Precision, QMatrix, team};
 
-pub(crate) fn forward(
-    w: &QMatrix,
-    x: &[f32],
-    m: usize,
-    y: &mut [f32],
-    precision: Precision,
-    level: Level,
-) {
-    let by_integers = precision == Precision::Int8 && int8::applies_to(w.quant_type());
-    match level.primitives() {
-        Some(with) if by_integers => {
-            let x = int8::Activations::round(Some(with), x, w.cols());
-            int8::forward(with, w, &x, m, y);
-        }
-        Some(with) => by_floats(with, w, x, m, y, precision),
-        None if by_integers => {
-            let x = int8::Activations::round(None, x, w.cols());
-            reference::forward(w, &x.values(), m, y);
-        }
-        None => reference::forward(w, x, m, y),
-    }
-}
-
 /// Several matrices over one input.
-pub(crate) fn forward_together(
+pub(crate) fn forward(
     products: &mut [(&QMatrix, &mut [f32])],
     x: &[f32],
     m: usize,
     precision: Precision,
     level: Level,
 ) {
-    for (w, y) in products {
-        forward(w, x, m, y, precision, level);
+    let with = level.primitives();
+    let by_integers =
+        |w: &QMatrix| precision == Precision::Int8 && int8::applies_to(w.quant_type());
+    for (w, y) in products.iter_mut().filter(|(w, _)| !by_integers(w)) {
+        match with {
+            Some(with) => by_floats(with, w, x, m, y, precision),
+            None => reference::forward(w, x, m, y),
+        }
+    }
+    let mut rounded: Vec<_> = products
+        .iter_mut()
+        .filter(|(w, _)| by_integers(w))
+        .map(|(w, y)| (*w, &mut **y))
+        .collect();
+    let Some((first, _)) = rounded.first() else {
+        return;
+    };
+    let x = int8::Activations::round(with, x, first.cols());
+    match with {
+        Some(with) => int8::forward(with, &mut rounded, &x, m),
+        None => {
+            for (w, y) in rounded {
+                reference::forward(w, &x.values(), m, y);
+            }
+        }
     }
 }
 
