@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Result, Tensor};
 use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, attention_over_cache, pack};
-use idiolect_llm::{LlmError, Token};
+use idiolect_llm::{LlmError, Steering, Token};
 
 use crate::{
     config::Config,
@@ -55,13 +55,39 @@ pub struct Sequence<'a> {
     pub cache: &'a mut KvCache,
     /// The tokens to run.
     pub tokens: &'a [Token],
-    /// With lengths given, `tokens` are several continuations one after another, each directly after the cache's
-    /// tokens and blind to the others; the cache is left as it was. Without, the tokens continue the cache.
-    pub branches: Option<&'a [usize]>,
+    /// With branches given, `tokens` are theirs one after another, and the cache is left as it was. Without, the tokens
+    /// continue the cache.
+    pub branches: Option<&'a [Branch]>,
     /// An adapter and how strongly it is on.
     pub adapter: Option<(&'a Adapter, f32)>,
+    /// Directions added to the hidden states of all its rows.
+    pub steer: &'a [Steering],
     /// Which rows are wanted.
     pub wanted: Wanted,
+}
+
+impl<'a> Sequence<'a> {
+    /// The plain case: tokens that continue the cache, every row wanted.
+    pub fn new(cache: &'a mut KvCache, tokens: &'a [Token]) -> Self {
+        Self {
+            cache,
+            tokens,
+            branches: None,
+            adapter: None,
+            steer: &[],
+            wanted: Wanted::All,
+        }
+    }
+}
+
+/// Some tokens of a tree that grows from the end of a cache. Branches come in the order of a walk that finishes a branch's
+/// offspring before its next sibling; then the newest tokens at the positions before a branch are those it continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Branch {
+    /// How many tokens behind the cache's it starts; it sees the newest ones at those positions. 0: directly after the cache.
+    pub after: usize,
+    /// Its tokens, each seeing those before it.
+    pub length: usize,
 }
 
 /// Called with a layer's number and the hidden states after it, `[rows, hidden]`.
@@ -192,20 +218,20 @@ impl Decoder {
         let mut pieces = Vec::new();
         for (index, s) in sequences.iter_mut().enumerate() {
             let (first, at) = (positions.len(), s.cache.len());
-            let whole = [s.tokens.len()];
-            let lengths = s.branches.unwrap_or(&whole);
-            if lengths.iter().sum::<usize>() != s.tokens.len() {
-                candle_core::bail!("the branches do not add up to the sequence's tokens");
-            }
-            s.cache
-                .reserve(at + lengths.iter().max().copied().unwrap_or(0))?;
-            for &length in lengths.iter().filter(|&&l| l > 0) {
+            let whole = [Branch {
+                after: 0,
+                length: s.tokens.len(),
+            }];
+            let branches = s.branches.unwrap_or(&whole);
+            s.cache.reserve(at + reach(branches, s.tokens.len())?)?;
+            for branch in branches.iter().filter(|b| b.length > 0) {
+                let at = at + branch.after;
                 pieces.push(Piece {
                     sequence: index,
-                    rows: positions.len()..positions.len() + length,
+                    rows: positions.len()..positions.len() + branch.length,
                     at,
                 });
-                positions.extend(at..at + length);
+                positions.extend(at..at + branch.length);
             }
             match s.wanted {
                 Wanted::Nothing => {}
@@ -216,11 +242,13 @@ impl Decoder {
             }
         }
         let patches = self.patched_rows(sequences);
+        let steered = self.steered_rows(sequences)?;
         let mut pass = Inference {
             decoder: self,
             sequences,
             pieces,
             patches,
+            steered,
             precision,
         };
         let mut x = self.run(&tokens, &positions, &mut pass, hook)?;
@@ -304,6 +332,9 @@ impl Decoder {
             );
             let gated = swiglu(&gate, &up, self.level)?;
             x = add(&x, &linear(Target::Down, &gated, pass)?)?;
+            if let Some(moved) = pass.steered(i, &x)? {
+                x = moved;
+            }
             if let Some(hook) = &mut hook {
                 hook(i, &x);
             }
@@ -347,6 +378,26 @@ impl Decoder {
         }
     }
 
+    /// Rows that directions are added to, those that are off left out.
+    fn steered_rows<'s>(
+        &self,
+        sequences: &[Sequence<'s>],
+    ) -> Result<Vec<(Range<usize>, &'s Steering)>> {
+        let mut steered = Vec::new();
+        let mut at = 0;
+        for s in sequences {
+            let rows = at..at + s.tokens.len();
+            at = rows.end;
+            for steering in s.steer {
+                steering_fits(steering, &self.config)?;
+                if steering.scale != 0.0 && !rows.is_empty() {
+                    steered.push((rows.clone(), steering));
+                }
+            }
+        }
+        Ok(steered)
+    }
+
     /// Rows under an adapter; neighbours under the same one at the same scale are one stretch.
     fn patched_rows(&self, sequences: &[Sequence<'_>]) -> Vec<(Range<usize>, Adapter, f32)> {
         let mut stretches: Vec<(Range<usize>, Adapter, f32)> = Vec::new();
@@ -374,6 +425,47 @@ impl Decoder {
 trait Pass {
     fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor>;
     fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor>;
+    /// The hidden states after a layer with what is added to them there, where something is.
+    fn steered(&self, _layer: usize, _x: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+}
+
+/// How far branches reach behind the cache's tokens.
+fn reach(branches: &[Branch], tokens: usize) -> Result<usize> {
+    let (mut sum, mut written, mut farthest) = (0, 0, 0);
+    for branch in branches.iter().filter(|b| b.length > 0) {
+        if branch.after > written {
+            candle_core::bail!("a branch starts where no branch before it has ended");
+        }
+        sum += branch.length;
+        written = branch.after + branch.length;
+        farthest = farthest.max(written);
+    }
+    if sum != tokens {
+        candle_core::bail!("the branches do not add up to the sequence's tokens");
+    }
+    Ok(farthest)
+}
+
+fn steering_fits(steering: &Steering, config: &Config) -> Result<()> {
+    let (layer, width) = (steering.layer, steering.vector.len());
+    if layer >= config.layers {
+        candle_core::bail!(
+            "a direction is to be added after layer {layer}, and the model has {} (counted from 0)",
+            config.layers
+        );
+    }
+    if width != config.hidden {
+        candle_core::bail!(
+            "a direction has {width} components, and hidden states have {}",
+            config.hidden
+        );
+    }
+    if !steering.scale.is_finite() || steering.vector.iter().any(|v| !v.is_finite()) {
+        candle_core::bail!("a direction or its scale is not a finite number");
+    }
+    Ok(())
 }
 
 /// Rows that follow position `at` of a sequence's cache.
@@ -388,6 +480,7 @@ struct Inference<'a, 'b, 's> {
     sequences: &'b mut [Sequence<'s>],
     pieces: Vec<Piece>,
     patches: Vec<(Range<usize>, Adapter, f32)>,
+    steered: Vec<(Range<usize>, &'s Steering)>,
     precision: Precision,
 }
 
@@ -406,6 +499,27 @@ impl Pass for Inference<'_, '_, '_> {
             })
             .collect();
         linear.infer(x, patches, self.precision)
+    }
+
+    fn steered(&self, layer: usize, x: &Tensor) -> Result<Option<Tensor>> {
+        let here: Vec<_> = self
+            .steered
+            .iter()
+            .filter(|(_, s)| s.layer == layer)
+            .collect();
+        if here.is_empty() {
+            return Ok(None);
+        }
+        let width = x.dim(1)?;
+        let mut sums: Vec<f32> = x.flatten_all()?.to_vec1()?;
+        for (rows, steering) in here {
+            for row in sums[rows.start * width..rows.end * width].chunks_exact_mut(width) {
+                for (to, from) in row.iter_mut().zip(steering.vector.iter()) {
+                    *to += steering.scale * from;
+                }
+            }
+        }
+        Ok(Some(Tensor::from_vec(sums, x.shape(), x.device())?))
     }
 
     /// Piece by piece: its keys and values are written behind the cache's tokens, then its rows look at both. The pieces of
