@@ -7,7 +7,7 @@ use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Result, Tensor};
 use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, RopeTable, Sources, pack};
-use idiolect_llm::{LlmError, Token};
+use idiolect_llm::{LlmError, Steering, Token};
 
 use crate::{
     config::Config,
@@ -49,13 +49,39 @@ pub struct Sequence<'a> {
     pub cache: &'a mut KvCache,
     /// The tokens to run.
     pub tokens: &'a [Token],
-    /// With lengths given, `tokens` are several continuations one after another, each directly after the cache's
-    /// tokens and blind to the others; the cache is left as it was. Without, the tokens continue the cache.
-    pub branches: Option<&'a [usize]>,
+    /// With branches given, `tokens` are theirs one after another, and the cache is left as it was. Without, the tokens
+    /// continue the cache.
+    pub branches: Option<&'a [Branch]>,
     /// An adapter and how strongly it is on.
     pub adapter: Option<(&'a Adapter, f32)>,
+    /// Directions added to the hidden states of all its rows.
+    pub steer: &'a [Steering],
     /// Which rows are wanted.
     pub wanted: Wanted,
+}
+
+impl<'a> Sequence<'a> {
+    /// The plain case: tokens that continue the cache, every row wanted.
+    pub fn new(cache: &'a mut KvCache, tokens: &'a [Token]) -> Self {
+        Self {
+            cache,
+            tokens,
+            branches: None,
+            adapter: None,
+            steer: &[],
+            wanted: Wanted::All,
+        }
+    }
+}
+
+/// Some tokens of a tree that grows from the end of a cache. Branches come in the order of a walk that finishes a branch's
+/// offspring before its next sibling; then the newest tokens at the positions before a branch are those it continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Branch {
+    /// How many tokens behind the cache's it starts; it sees the newest ones at those positions. 0: directly after the cache.
+    pub after: usize,
+    /// Its tokens, each seeing those before it.
+    pub length: usize,
 }
 
 /// Called with a layer's number and the hidden states after it, `[rows, hidden]`.
@@ -143,25 +169,26 @@ impl Decoder {
         let mut pieces = Vec::new();
         for (index, s) in sequences.iter_mut().enumerate() {
             let (first, at) = (places.len(), s.cache.len());
-            let one = [s.tokens.len()];
-            let lengths = s.branches.unwrap_or(&one);
-            if lengths.iter().sum::<usize>() != s.tokens.len() {
-                candle_core::bail!("the branches do not add up to the sequence's tokens");
-            }
-            let whole = at + lengths.iter().max().copied().unwrap_or(0);
-            // On the processor branches stay beside the cache.
-            if s.branches.is_none() || !self.device.is_cpu() {
+            let one = [Branch {
+                after: 0,
+                length: s.tokens.len(),
+            }];
+            let branches = s.branches.unwrap_or(&one);
+            let whole = at + reach(branches, s.tokens.len())?;
+            let keeping = keeping(s.branches, &self.device);
+            if keeping != Keeping::Beside {
                 s.cache.reserve(whole)?;
             }
             let of = s.cache.plan(whole);
-            for &length in lengths.iter().filter(|&&l| l > 0) {
+            for branch in branches.iter().filter(|b| b.length > 0) {
+                let at = at + branch.after;
                 pieces.push(Piece {
                     sequence: index,
-                    rows: places.len()..places.len() + length,
+                    rows: places.len()..places.len() + branch.length,
                     at,
-                    branch: s.branches.is_some(),
+                    keeping,
                 });
-                places.extend((at..at + length).map(|position| Place { position, of }));
+                places.extend((at..at + branch.length).map(|position| Place { position, of }));
             }
             match s.wanted {
                 Wanted::Nothing => {}
@@ -172,11 +199,13 @@ impl Decoder {
             }
         }
         let patches = self.patched_rows(sequences);
+        let steered = self.steered_rows(sequences)?;
         let mut pass = Inference {
             decoder: self,
             sequences,
             pieces,
             patches,
+            steered,
             precision,
         };
         let mut x = if self.device.is_cpu() {
@@ -281,6 +310,9 @@ impl Decoder {
             let inner = gated(&gate, &up, config.architecture.activation, self.level)?;
             let fed = linear(Target::Down, &inner, pass)?;
             x = add(&x, &normed(&layer.feed_forward_post_norm, fed)?)?;
+            if let Some(moved) = pass.steered(i, &x)? {
+                x = moved;
+            }
             if let Some(hook) = &mut hook {
                 hook(i, &x);
             }
@@ -350,6 +382,26 @@ impl Decoder {
         }
     }
 
+    /// Rows that directions are added to, those that are off left out.
+    fn steered_rows<'s>(
+        &self,
+        sequences: &[Sequence<'s>],
+    ) -> Result<Vec<(Range<usize>, &'s Steering)>> {
+        let mut steered = Vec::new();
+        let mut at = 0;
+        for s in sequences {
+            let rows = at..at + s.tokens.len();
+            at = rows.end;
+            for steering in s.steer {
+                steering_fits(steering, &self.config)?;
+                if steering.scale != 0.0 && !rows.is_empty() {
+                    steered.push((rows.clone(), steering));
+                }
+            }
+        }
+        Ok(steered)
+    }
+
     /// Rows under an adapter; neighbours under the same one at the same scale are one stretch.
     fn patched_rows(&self, sequences: &[Sequence<'_>]) -> Vec<(Range<usize>, Adapter, f32)> {
         let mut stretches: Vec<(Range<usize>, Adapter, f32)> = Vec::new();
@@ -389,6 +441,58 @@ fn normed(norm: &Option<Norm>, x: Tensor) -> Result<Tensor> {
 trait Pass {
     fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor>;
     fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor>;
+    /// The hidden states after a layer with what is added to them there, where something is.
+    fn steered(&self, _layer: usize, _x: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+}
+
+/// Where keys and values of a sequence's pieces go on this device.
+fn keeping(branches: Option<&[Branch]>, device: &Device) -> Keeping {
+    match branches {
+        None => Keeping::Cached,
+        Some(branches) if device.is_cpu() && branches.iter().all(|b| b.after == 0) => {
+            Keeping::Beside
+        }
+        Some(_) => Keeping::InTurn,
+    }
+}
+
+/// How far branches reach behind the cache's tokens.
+fn reach(branches: &[Branch], tokens: usize) -> Result<usize> {
+    let (mut sum, mut written, mut farthest) = (0, 0, 0);
+    for branch in branches.iter().filter(|b| b.length > 0) {
+        if branch.after > written {
+            candle_core::bail!("a branch starts where no branch before it has ended");
+        }
+        sum += branch.length;
+        written = branch.after + branch.length;
+        farthest = farthest.max(written);
+    }
+    if sum != tokens {
+        candle_core::bail!("the branches do not add up to the sequence's tokens");
+    }
+    Ok(farthest)
+}
+
+fn steering_fits(steering: &Steering, config: &Config) -> Result<()> {
+    let (layer, width) = (steering.layer, steering.vector.len());
+    if layer >= config.layers {
+        candle_core::bail!(
+            "a direction is to be added after layer {layer}, and the model has {} (counted from 0)",
+            config.layers
+        );
+    }
+    if width != config.hidden {
+        candle_core::bail!(
+            "a direction has {width} components, and hidden states have {}",
+            config.hidden
+        );
+    }
+    if !steering.scale.is_finite() || steering.vector.iter().any(|v| !v.is_finite()) {
+        candle_core::bail!("a direction or its scale is not a finite number");
+    }
+    Ok(())
 }
 
 /// Rows that follow position `at` of a sequence's cache.
@@ -396,8 +500,18 @@ pub(crate) struct Piece {
     pub(crate) sequence: usize,
     pub(crate) rows: Range<usize>,
     pub(crate) at: usize,
-    /// One of several that follow the same tokens.
-    pub(crate) branch: bool,
+    pub(crate) keeping: Keeping,
+}
+
+/// Where a piece's keys and values go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// Behind the cache's tokens, to stay there.
+    Cached,
+    /// Nowhere: only the piece itself looks at them.
+    Beside,
+    /// Behind the cache's tokens, until the next branch of the tree is written over them.
+    InTurn,
 }
 
 /// A batch of sequences.
@@ -406,10 +520,23 @@ pub(crate) struct Inference<'a, 'b, 's> {
     pub(crate) sequences: &'b mut [Sequence<'s>],
     pub(crate) pieces: Vec<Piece>,
     patches: Vec<(Range<usize>, Adapter, f32)>,
+    steered: Vec<(Range<usize>, &'s Steering)>,
     pub(crate) precision: Precision,
 }
 
 impl Inference<'_, '_, '_> {
+    /// Adds the directions of a layer to its hidden states `[rows, hidden]`.
+    pub(crate) fn steer(&self, layer: usize, x: &mut [f32]) {
+        for (rows, steering) in self.steered.iter().filter(|(_, s)| s.layer == layer) {
+            let width = steering.vector.len();
+            for row in x[rows.start * width..rows.end * width].chunks_exact_mut(width) {
+                for (to, from) in row.iter_mut().zip(steering.vector.iter()) {
+                    *to += steering.scale * from;
+                }
+            }
+        }
+    }
+
     /// What adapters add to a layer's product.
     pub(crate) fn patches_of(&self, layer: usize, target: Target) -> impl Iterator<Item = Patch> {
         self.patches
@@ -429,6 +556,15 @@ impl Pass for Inference<'_, '_, '_> {
     fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor> {
         let patches = self.patches_of(layer, target).collect();
         linear.infer(x, patches, self.precision)
+    }
+
+    fn steered(&self, layer: usize, x: &Tensor) -> Result<Option<Tensor>> {
+        if !self.steered.iter().any(|(_, s)| s.layer == layer) {
+            return Ok(None);
+        }
+        let mut sums: Vec<f32> = x.flatten_all()?.to_vec1()?;
+        self.steer(layer, &mut sums);
+        Ok(Some(Tensor::from_vec(sums, x.shape(), x.device())?))
     }
 
     /// Piece by piece: its keys and values are written behind the cache's tokens, then its rows look at both. The pieces of

@@ -9,7 +9,7 @@ use idiolect_kernels::{self as kernels, CachedRows, attention_over_caches, forwa
 use idiolect_llm::Token;
 
 use crate::{
-    decoder::{Decoder, Hook, Inference, Place, quantized},
+    decoder::{Decoder, Hook, Inference, Keeping, Place, quantized},
     linear::Linear,
     lora::Target,
     ops::Norm,
@@ -98,6 +98,7 @@ impl Decoder {
             let outputs = [(linear(Target::Down), &mut b.added[..])];
             batch.products(i, &b.inner, m, outputs)?;
             b.add(&layer.feed_forward_post_norm);
+            batch.steer(i, &mut b.x);
             if let Some(hook) = &mut hook {
                 hook(i, &tensor(b.x.clone(), (m, config.hidden))?);
             }
@@ -148,16 +149,38 @@ impl Inference<'_, '_, '_> {
     }
 
     /// Keys and values of what continues a cache are written behind its tokens; those of branches stay beside it, which is
-    /// how a prefix is shared without copying it.
+    /// how a prefix is shared without copying it. The branches of a tree go into the cache one after another.
     fn attend(&mut self, layer: usize, [q, k, v]: [&[f32]; 3], out: &mut [f32]) -> Result<()> {
         let shape = self.decoder.attention_shape(layer);
-        let kv_width = shape.kv_heads * shape.head_dim;
-        for piece in self.pieces.iter().filter(|piece| !piece.branch) {
+        let level = self.decoder.level();
+        let (width, kv_width) = (
+            shape.heads * shape.head_dim,
+            shape.kv_heads * shape.head_dim,
+        );
+        let mut together = Vec::with_capacity(self.pieces.len());
+        for piece in &self.pieces {
             let new = piece.rows.start * kv_width..piece.rows.end * kv_width;
             let cache = &mut *self.sequences[piece.sequence].cache;
-            cache.store(&shape, layer, piece.at, &k[new.clone()], &v[new])?;
+            if piece.keeping != Keeping::Beside {
+                cache.store(&shape, layer, piece.at, &k[new.clone()], &v[new])?;
+            }
+            if piece.keeping != Keeping::InTurn {
+                together.push(piece);
+                continue;
+            }
+            let here = piece.rows.start * width..piece.rows.end * width;
+            let (keys, values) = cache.host(layer)?;
+            let alone = CachedRows {
+                rows: 0..piece.rows.len(),
+                keys,
+                values,
+                capacity: cache.capacity(),
+                before: piece.at,
+                own: None,
+            };
+            attention_over_caches(&shape, &q[here.clone()], &[alone], &mut out[here], level);
         }
-        let pieces = self.pieces.iter().map(|piece| {
+        let pieces = together.into_iter().map(|piece| {
             let new = piece.rows.start * kv_width..piece.rows.end * kv_width;
             let cache = &*self.sequences[piece.sequence].cache;
             let (keys, values) = cache.host(layer)?;
@@ -167,11 +190,11 @@ impl Inference<'_, '_, '_> {
                 values,
                 capacity: cache.capacity(),
                 before: piece.at,
-                own: piece.branch.then(|| (&k[new.clone()], &v[new])),
+                own: (piece.keeping == Keeping::Beside).then(|| (&k[new.clone()], &v[new])),
             })
         });
         let pieces = pieces.collect::<Result<Vec<_>>>()?;
-        attention_over_caches(&shape, q, &pieces, out, self.decoder.level());
+        attention_over_caches(&shape, q, &pieces, out, level);
         Ok(())
     }
 }

@@ -13,6 +13,8 @@ mod embed;
 mod estimate;
 mod generate;
 mod gguf;
+mod grammar;
+mod hidden;
 mod host;
 mod kv;
 mod linear;
@@ -22,13 +24,15 @@ mod loss;
 mod measure;
 mod model;
 mod ops;
+mod prefixes;
 mod score;
+mod stream;
 mod tokenizer;
 mod values;
 
 pub use architecture::{ARCHITECTURES, Architecture, Windows};
 pub use config::{Config, LayerKind, Rope};
-pub use decoder::{Decoder, Hook, Sequence, Wanted};
+pub use decoder::{Branch, Decoder, Hook, Sequence, Wanted};
 pub use device::{choose_device, default_threads};
 pub use embed::MiniLm;
 pub use estimate::{Estimate, TrainingShape};
@@ -40,4 +44,5 @@ pub use measure::Timing;
 pub use model::{
     Engine, Facts, GENERATE_PRECISION, LoadOptions, LoadedModel, PROMPT_PRECISION, SCORE_PRECISION,
 };
+pub use prefixes::{Prefix, PrefixRequest};
 pub use tokenizer::Tokenizer;

@@ -76,11 +76,8 @@ impl LoadedModel {
 
 fn sequence<'a>(cache: &'a mut KvCache, tokens: &'a [Token]) -> Sequence<'a> {
     Sequence {
-        cache,
-        tokens,
-        branches: None,
-        adapter: None,
         wanted: Wanted::Last,
+        ..Sequence::new(cache, tokens)
     }
 }
 

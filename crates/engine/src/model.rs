@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use idiolect_kernels::{Precision, Team};
+use idiolect_kernels::{Level, Precision, Team};
 use idiolect_llm::{
-    AdapterSource, Cancel, DeviceWish, GenerateRequest, Generation, LlmError, Message, ModelInfo,
-    Result, ScoreRequest, TextModel, Token,
+    AdapterSource, Cancel, Constraint, DeviceWish, GenerateRequest, Generation, LlmError, Message,
+    ModelInfo, Result, ScoreRequest, TextModel, Token,
     template::{Template, Turn},
 };
 
@@ -16,7 +16,9 @@ use crate::{
     device::{self, Chosen},
     estimate::Estimate,
     gguf::Gguf,
+    grammar::{Form, Grammars},
     lora::Adapter,
+    prefixes::PrefixRequest,
     tokenizer::Tokenizer,
     values::failed,
 };
@@ -85,6 +87,25 @@ impl Engine {
         LoadedModel::new(&gguf, id, chosen)
     }
 
+    /// Loads a model for the processor with instructions of one level, whatever `IDIOLECT_CPU` says: what comparisons of
+    /// levels and tests of each use.
+    ///
+    /// # Errors
+    /// As [`Engine::load`]; [`LlmError::Unsupported`] where the processor lacks the level.
+    pub fn load_at_level(path: &Path, id: &str, level: Level) -> Result<LoadedModel> {
+        if !level.is_available() {
+            return Err(LlmError::Unsupported(format!(
+                "this processor has no {}",
+                level.name()
+            )));
+        }
+        let gguf = Gguf::open(path)?;
+        let mut chosen = device::choose(DeviceWish::Cpu, None)?;
+        chosen.level = level;
+        chosen.choice.label = format!("CPU ({})", level.name().to_uppercase());
+        LoadedModel::new(&gguf, id, chosen)
+    }
+
     /// Facts of the model at `path` from its header alone, for an import: nothing is computed.
     ///
     /// # Errors
@@ -125,6 +146,7 @@ pub struct LoadedModel {
     tokenizer: Tokenizer,
     template: Option<Result<Template>>,
     adapters: Adapters,
+    grammars: Grammars,
     threads: rayon::ThreadPool,
     team: Team,
 }
@@ -177,6 +199,7 @@ impl LoadedModel {
             tokenizer,
             template,
             adapters: Adapters::default(),
+            grammars: Grammars::default(),
             threads,
             team,
         })
@@ -226,6 +249,11 @@ impl LoadedModel {
             }
             _ => Ok(None),
         }
+    }
+
+    /// A form that a text is held to, at its beginning.
+    pub(crate) fn form(&self, wanted: &Constraint) -> Result<Form> {
+        self.grammars.form(&self.tokenizer, wanted)
     }
 
     pub(crate) fn context_full(&self, needed: usize) -> Result<()> {
@@ -291,6 +319,19 @@ impl TextModel for LoadedModel {
 
     fn score(&self, requests: &[ScoreRequest], cancel: &Cancel) -> Result<Vec<Vec<Vec<f32>>>> {
         self.with_team(|| self.score_at(requests, SCORE_PRECISION, cancel))
+    }
+
+    fn hidden_states(
+        &self,
+        tokens: &[Token],
+        layers: &[usize],
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<f32>>> {
+        let prefix = PrefixRequest {
+            tokens,
+            ..PrefixRequest::default()
+        };
+        self.hidden_states_of(&prefix, layers, cancel)
     }
 
     fn generate(

@@ -63,6 +63,7 @@ pub(crate) fn score(
         prefix: Vec::new(),
         continuations: vec![tokens.clone()],
         adapter,
+        ..ScoreRequest::default()
     };
     let studio = ctx.studio;
     let scored = {

@@ -103,6 +103,10 @@ fn from_llm(error: LlmError) -> UserError {
             C::Corrupt,
             "Its files are damaged or gone: delete this trained voice and train it again.",
         ),
+        LlmError::Constraint(_) => (
+            C::Usage,
+            "Correct the schema: it is JSON Schema, with `$ref` pointing into itself only.",
+        ),
         LlmError::OutOfMemory(_) => (
             C::OutOfMemory,
             "Close other programs or use a smaller model.",
