@@ -113,7 +113,7 @@ impl Engine {
     /// As [`Engine::load`].
     pub fn estimate(path: &Path) -> Result<Estimate> {
         let gguf = Gguf::open(path)?;
-        Ok(Estimate::new(&Config::from_gguf(&gguf)?, gguf.file_bytes()))
+        Ok(Estimate::new(&Config::from_gguf(&gguf)?, &gguf))
     }
 }
 
@@ -322,7 +322,7 @@ impl LoadedModel {
 }
 
 /// Storage types by bytes, largest first: "Q4_1 66.4 MB, Q8_0 30.1 MB".
-fn quantization(gguf: &Gguf) -> String {
+pub(crate) fn quantization(gguf: &Gguf) -> String {
     let mut bytes: BTreeMap<&str, usize> = BTreeMap::new();
     for tensor in gguf.tensors().values() {
         *bytes.entry(tensor.ty.name()).or_default() += tensor.bytes;

@@ -2,6 +2,7 @@
 //! default model against recorded figures of other engines.
 
 mod decoder;
+mod doctor;
 mod files;
 mod lora;
 mod real_model;
