@@ -1,7 +1,10 @@
 //! What a rendering may cost. minijinja counts steps, but one step may double a text or search a million characters for
 //! a million others; so every value that a step makes or reads whole is measured, and the sum is limited.
 
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use minijinja::{
     Environment, Error, ErrorKind, State, Value,
@@ -10,7 +13,9 @@ use minijinja::{
 
 /// Work that a rendering may do, about one unit a byte made or looked at. A conversation of hundreds of messages in a
 /// template that asks for its length at every turn takes some ten million.
-pub(super) const MAX_WORK: u64 = 256 << 20;
+pub(super) const MAX_WORK: u64 = 128 << 20;
+/// Longest rendering, whatever it has done by then; a long conversation takes milliseconds.
+const MAX_TIME: Duration = Duration::from_secs(5);
 /// Longest text that a template may hold, bytes; more than any context holds.
 pub(super) const MAX_TEXT_BYTES: usize = 4 << 20;
 /// Deepest nesting of lists and maps: beyond, printing or dropping one would use up the stack.
@@ -32,13 +37,16 @@ pub(super) mod names {
 
 thread_local! {
     static LEFT: Cell<u64> = const { Cell::new(0) };
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Runs a rendering on this thread with a budget of its own.
 pub(super) fn with_budget<R>(work: impl FnOnce() -> R) -> R {
-    let before = LEFT.replace(MAX_WORK);
+    LEFT.set(MAX_WORK);
+    DEADLINE.set(Instant::now().checked_add(MAX_TIME));
     let result = work();
-    LEFT.set(before);
+    LEFT.set(0);
+    DEADLINE.set(None);
     result
 }
 
@@ -46,10 +54,7 @@ pub(super) fn with_budget<R>(work: impl FnOnce() -> R) -> R {
 pub(super) fn install(environment: &mut Environment<'_>) {
     environment.add_filter(names::WHOLE, |value: Value| whole(value));
     environment.add_filter(names::TEXT, |value: Value| {
-        value
-            .as_str()
-            .map_or(Ok(()), |text| measure_text(text))
-            .map(|()| value)
+        value.as_str().map_or(Ok(()), measure_text).map(|()| value)
     });
     environment.add_filter(names::TIMES, |left: Value, right: Value| {
         times(&left, &right)
@@ -77,11 +82,16 @@ fn too_much(what: &str) -> Error {
 }
 
 fn spend(cost: u64) -> Result<(), Error> {
-    let left = LEFT
-        .get()
+    /// Units between looks at the clock.
+    const LOOK: u64 = 1 << 14;
+    let before = LEFT.get();
+    let left = before
         .checked_sub(cost)
         .ok_or_else(|| too_much("it does too much work"))?;
     LEFT.set(left);
+    if left / LOOK != before / LOOK && DEADLINE.get().is_some_and(|d| Instant::now() > d) {
+        return Err(too_much("it takes too long"));
+    }
     Ok(())
 }
 

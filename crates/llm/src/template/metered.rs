@@ -282,9 +282,10 @@ fn inner<'a>(from: &ast::Expr<'a>) -> Result<ast::Expr<'a>, Error> {
             span,
         ))),
         E::UnaryOp(u) => {
-            let op = match u.op {
-                ast::UnaryOpKind::Not => ast::UnaryOpKind::Not,
-                ast::UnaryOpKind::Neg => ast::UnaryOpKind::Neg,
+            let op = if matches!(u.op, ast::UnaryOpKind::Not) {
+                ast::UnaryOpKind::Not
+            } else {
+                ast::UnaryOpKind::Neg
             };
             let expr = inner(&u.expr)?;
             E::UnaryOp(Spanned::new(ast::UnaryOp { op, expr }, span))

@@ -23,7 +23,7 @@ use crate::{LlmError, Message, Result};
 /// Longest template read, bytes; the longest of today's tool-calling templates have about 20 kB.
 const MAX_SOURCE_BYTES: usize = 256 * 1024;
 /// Interpreter steps a rendering may take; a chat of hundreds of messages takes some ten thousand.
-const FUEL: u64 = 2_000_000;
+const FUEL: u64 = 1_000_000;
 /// Macros and loops inside each other while they run; each takes some of the stack.
 const MAX_NESTED: usize = 64;
 /// Longest prompt rendered, bytes.
