@@ -1,21 +1,25 @@
-//! The decoder, once for inference and training: norm, attention, norm, gated feed-forward, layer after layer.
+//! The decoder, once for inference and training: norm, attention, norm, gated feed-forward, layer after layer. What differs
+//! between architectures is in the [`Config`] and in which weights a layer has.
 //!
 //! What differs between the two — where keys and values lie, whether gradients are kept — is behind [`Pass`].
 
 use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Result, Tensor};
-use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, attention_over_cache, pack};
+use idiolect_kernels::{
+    AttentionShape, CachedRows, Level, Precision, QMatrix, RopeTable, attention_over_caches, pack,
+};
 use idiolect_llm::{LlmError, Token};
 
 use crate::{
     config::Config,
-    gguf::{Gguf, corrupt},
+    gguf::Gguf,
     kv::KvCache,
     linear::{Linear, Patch, Weight},
+    load::{Layer, Weights},
     lora::{Adapter, LoraWeights, Target},
-    ops::{Norm, Rotation, add, attend_composed, attention, swiglu},
-    values::{failed, tensor, values},
+    ops::{Norm, Rotation, add, attend_composed, attention, gated},
+    values::{tensor, values},
 };
 
 /// A model's weights and how to run them.
@@ -28,14 +32,6 @@ pub struct Decoder {
     layers: Vec<Layer>,
     norm: Norm,
     head: Linear,
-}
-
-#[derive(Debug)]
-struct Layer {
-    attention_norm: Norm,
-    feed_forward_norm: Norm,
-    /// By [`Target`].
-    linears: Vec<Linear>,
 }
 
 /// Rows of a sequence whose hidden states are wanted.
@@ -75,57 +71,13 @@ impl Decoder {
     /// this decoder would leave out of the computation.
     pub fn from_gguf(gguf: &Gguf, device: &Device, level: Level) -> idiolect_llm::Result<Self> {
         let config = Config::from_gguf(gguf)?;
-        // Checked before the layers are built: a lie about their number must not cost memory.
-        if config.layers > gguf.tensors().len() {
-            return Err(corrupt(format!(
-                "{} layers with {} tensors",
-                config.layers,
-                gguf.tensors().len()
-            )));
-        }
-        let mut used = vec!["rope_freqs.weight".to_owned()];
-        let mut matrix = |name: String, rows: usize, cols: usize| {
-            let matrix = gguf.matrix(&name, rows, cols)?;
-            used.push(name);
-            Weight::new(matrix, device).map_err(failed)
-        };
-        let embedding = matrix("token_embd.weight".into(), config.vocabulary, config.hidden)?;
-        let head = if gguf.tensors().contains_key("output.weight") {
-            matrix("output.weight".into(), config.vocabulary, config.hidden)?
-        } else {
-            embedding.clone()
-        };
-        let mut linears = Vec::with_capacity(config.layers);
-        for layer in 0..config.layers {
-            let mut row = Vec::with_capacity(Target::ALL.len());
-            for target in Target::ALL {
-                let (outputs, inputs) = target.shape(&config);
-                let name = format!("blk.{layer}.{}.weight", target.gguf_name());
-                row.push(Linear::new(matrix(name, outputs, inputs)?, level));
-            }
-            linears.push(row);
-        }
-        let mut norm = |name: String| {
-            let weight = gguf.vector(&name, config.hidden)?;
-            used.push(name);
-            Norm::new(weight, config.rms_eps, level, device).map_err(failed)
-        };
-        let output_norm = norm("output_norm.weight".into())?;
-        let mut layers = Vec::with_capacity(config.layers);
-        for (layer, linears) in linears.into_iter().enumerate() {
-            layers.push(Layer {
-                attention_norm: norm(format!("blk.{layer}.attn_norm.weight"))?,
-                feed_forward_norm: norm(format!("blk.{layer}.ffn_norm.weight"))?,
-                linears,
-            });
-        }
-        if let Some(unknown) = gguf.tensors().keys().find(|name| !used.contains(name)) {
-            return Err(LlmError::Unsupported(format!(
-                "it has a tensor “{}” that this version would leave out",
-                unknown.chars().take(60).collect::<String>()
-            )));
-        }
-        let mut head = Linear::new(head, level);
+        let Weights {
+            embedding,
+            mut layers,
+            norm,
+            head,
+        } = Weights::from_gguf(gguf, &config, device, level)?;
+        let mut head = Linear::new(head, None, level);
         let mut matrices: Vec<&mut QMatrix> = layers
             .iter_mut()
             .flat_map(|layer| &mut layer.linears)
@@ -140,7 +92,7 @@ impl Decoder {
             level,
             embedding,
             layers,
-            norm: output_norm,
+            norm,
             head,
         })
     }
@@ -160,7 +112,8 @@ impl Decoder {
         self.level
     }
 
-    /// An empty cache with room for `tokens`.
+    /// An empty cache with room for `tokens`: as many as the text is planned to have, by which some models choose how to
+    /// rotate it.
     ///
     /// # Errors
     /// When the device has no memory.
@@ -187,32 +140,37 @@ impl Decoder {
                 &self.device,
             );
         }
-        let mut positions = Vec::with_capacity(tokens.len());
+        let mut places: Vec<Place> = Vec::with_capacity(tokens.len());
         let mut wanted = Vec::new();
         let mut pieces = Vec::new();
         for (index, s) in sequences.iter_mut().enumerate() {
-            let (first, at) = (positions.len(), s.cache.len());
-            let whole = [s.tokens.len()];
-            let lengths = s.branches.unwrap_or(&whole);
+            let (first, at) = (places.len(), s.cache.len());
+            let one = [s.tokens.len()];
+            let lengths = s.branches.unwrap_or(&one);
             if lengths.iter().sum::<usize>() != s.tokens.len() {
                 candle_core::bail!("the branches do not add up to the sequence's tokens");
             }
-            s.cache
-                .reserve(at + lengths.iter().max().copied().unwrap_or(0))?;
+            let whole = at + lengths.iter().max().copied().unwrap_or(0);
+            // On the processor branches stay beside the cache.
+            if s.branches.is_none() || !self.device.is_cpu() {
+                s.cache.reserve(whole)?;
+            }
+            let of = s.cache.plan(whole);
             for &length in lengths.iter().filter(|&&l| l > 0) {
                 pieces.push(Piece {
                     sequence: index,
-                    rows: positions.len()..positions.len() + length,
+                    rows: places.len()..places.len() + length,
                     at,
+                    branch: s.branches.is_some(),
                 });
-                positions.extend(at..at + length);
+                places.extend((at..at + length).map(|position| Place { position, of }));
             }
             match s.wanted {
                 Wanted::Nothing => {}
                 Wanted::Last => {
-                    wanted.extend(positions.len().checked_sub(1).filter(|&last| last >= first))
+                    wanted.extend(places.len().checked_sub(1).filter(|&last| last >= first))
                 }
-                Wanted::All => wanted.extend(first..positions.len()),
+                Wanted::All => wanted.extend(first..places.len()),
             }
         }
         let patches = self.patched_rows(sequences);
@@ -223,7 +181,7 @@ impl Decoder {
             patches,
             precision,
         };
-        let mut x = self.run(&tokens, &positions, &mut pass, hook)?;
+        let mut x = self.run(&tokens, &places, &mut pass, hook)?;
         for s in pass.sequences.iter_mut().filter(|s| s.branches.is_none()) {
             s.cache.advance(s.tokens.len());
         }
@@ -262,53 +220,79 @@ impl Decoder {
         if lengths.iter().sum::<usize>() != tokens.len() {
             candle_core::bail!("the lengths do not add up to the tokens");
         }
-        let positions: Vec<usize> = lengths.iter().flat_map(|&n| 0..n).collect();
+        let places: Vec<Place> = lengths
+            .iter()
+            .flat_map(|&of| (0..of).map(move |position| Place { position, of }))
+            .collect();
         let mut pass = Training {
             decoder: self,
             lengths: lengths.into(),
             lora,
         };
-        let x = self.run(tokens, &positions, &mut pass, None)?;
+        let x = self.run(tokens, &places, &mut pass, None)?;
         self.norm.forward(&x)
     }
 
     fn run(
         &self,
         tokens: &[Token],
-        positions: &[usize],
+        places: &[Place],
         pass: &mut dyn Pass,
         mut hook: Option<Hook<'_>>,
     ) -> Result<Tensor> {
         let config = &self.config;
-        let rotation = Rotation::new(
-            &config.inverse_frequencies,
-            positions,
-            config.architecture.rope,
-            &self.device,
-        )?;
+        let rotations = self.rotations(places)?;
         let mut x = self.embed(tokens)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let h = layer.attention_norm.forward(&x)?;
             let linear = |target: Target, x: &Tensor, pass: &dyn Pass| {
                 pass.linear(i, target, &layer.linears[target as usize], x)
             };
-            let q = rotation.forward(&linear(Target::Query, &h, pass)?, config.heads)?;
-            let k = rotation.forward(&linear(Target::Key, &h, pass)?, config.kv_heads)?;
+            let rotation = config.kinds[i].rope.map(|rope| &rotations[rope]);
+            let placed = |x: Tensor, norm: &Option<Norm>, heads: usize| -> Result<Tensor> {
+                let x = normed(norm, x)?;
+                rotation.map_or(Ok(x.clone()), |rotation| rotation.forward(&x, heads))
+            };
+            let q = placed(
+                linear(Target::Query, &h, pass)?,
+                &layer.query_norm,
+                config.heads,
+            )?;
+            let k = placed(
+                linear(Target::Key, &h, pass)?,
+                &layer.key_norm,
+                config.kv_heads,
+            )?;
             let v = linear(Target::Value, &h, pass)?;
             let attended = pass.attention(i, &q, &k, &v)?;
-            x = add(&x, &linear(Target::Output, &attended, pass)?)?;
+            let attended = linear(Target::Output, &attended, pass)?;
+            x = add(&x, &normed(&layer.attention_post_norm, attended)?)?;
             let h = layer.feed_forward_norm.forward(&x)?;
             let (gate, up) = (
                 linear(Target::Gate, &h, pass)?,
                 linear(Target::Up, &h, pass)?,
             );
-            let gated = swiglu(&gate, &up, self.level)?;
-            x = add(&x, &linear(Target::Down, &gated, pass)?)?;
+            let inner = gated(&gate, &up, config.architecture.activation, self.level)?;
+            let fed = linear(Target::Down, &inner, pass)?;
+            x = add(&x, &normed(&layer.feed_forward_post_norm, fed)?)?;
             if let Some(hook) = &mut hook {
                 hook(i, &x);
             }
         }
         Ok(x)
+    }
+
+    /// The rotations of the rows, one for each of the configuration's ways.
+    fn rotations(&self, places: &[Place]) -> Result<Vec<Rotation>> {
+        let style = self.config.architecture.rope;
+        let ropes = self.config.ropes.iter();
+        ropes
+            .map(|rope| {
+                let rows = places.iter().map(|p| (rope.frequencies(p.of), p.position));
+                let table = RopeTable::of_rows(rows, rope.magnitude);
+                Rotation::new(table, style, &self.device)
+            })
+            .collect()
     }
 
     /// Rows of the embedding table; the table itself is never dequantized on the processor.
@@ -323,27 +307,33 @@ impl Decoder {
                 self.config.vocabulary
             );
         }
+        let factor = match self.config.architecture.scaled_embedding {
+            true => (hidden as f32).sqrt(),
+            false => 1.0,
+        };
         match &self.embedding {
             Weight::Quantized(table) => {
                 let mut rows = vec![0.0; tokens.len() * hidden];
                 for (row, &token) in rows.chunks_exact_mut(hidden).zip(tokens) {
                     table.dequantize_row(token as usize, row);
+                    row.iter_mut().for_each(|x| *x *= factor);
                 }
                 tensor(rows, (tokens.len(), hidden))
             }
             Weight::Dense(table) => {
-                table.index_select(&Tensor::from_slice(tokens, tokens.len(), &self.device)?, 0)
+                let ids = Tensor::from_slice(tokens, tokens.len(), &self.device)?;
+                table.index_select(&ids, 0)? * f64::from(factor)
             }
         }
     }
 
-    fn attention_shape(&self) -> AttentionShape {
+    fn attention_shape(&self, layer: usize) -> AttentionShape {
         AttentionShape {
             heads: self.config.heads,
             kv_heads: self.config.kv_heads,
             head_dim: self.config.head_dim,
-            scale: 1.0 / (self.config.head_dim as f32).sqrt(),
-            window: None,
+            scale: self.config.attention_scale,
+            window: self.config.kinds[layer].window,
         }
     }
 
@@ -370,6 +360,18 @@ impl Decoder {
     }
 }
 
+/// Where a row stands in its text.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    position: usize,
+    /// Tokens that the text is planned to have: some models rotate long texts otherwise.
+    of: usize,
+}
+
+fn normed(norm: &Option<Norm>, x: Tensor) -> Result<Tensor> {
+    norm.as_ref().map_or(Ok(x.clone()), |norm| norm.forward(&x))
+}
+
 /// What inference and training do differently.
 trait Pass {
     fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor>;
@@ -381,6 +383,8 @@ struct Piece {
     sequence: usize,
     rows: Range<usize>,
     at: usize,
+    /// One of several that follow the same tokens.
+    branch: bool,
 }
 
 struct Inference<'a, 'b, 's> {
@@ -408,10 +412,11 @@ impl Pass for Inference<'_, '_, '_> {
         linear.infer(x, patches, self.precision)
     }
 
-    /// Piece by piece: its keys and values are written behind the cache's tokens, then its rows look at both. The pieces of
-    /// branched sequences overwrite each other there, which is how a prefix is shared without copying it.
+    /// Keys and values of what continues a cache are written behind its tokens; those of branches stay beside it, which is how
+    /// a prefix is shared without copying it. Elsewhere than on the processor the branches go into the cache one after
+    /// another.
     fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
-        let shape = self.decoder.attention_shape();
+        let shape = self.decoder.attention_shape(layer);
         let (rows, width) = q.dims2()?;
         if !q.device().is_cpu() {
             let mut parts = Vec::with_capacity(self.pieces.len());
@@ -436,24 +441,25 @@ impl Pass for Inference<'_, '_, '_> {
         let mut out = vec![0.0; rows * width];
         let (q, k, v) = (values(q)?, values(k)?, values(v)?);
         let kv_width = shape.kv_heads * shape.head_dim;
-        for piece in &self.pieces {
-            let new = piece.rows.start * kv_width..piece.rows.end * kv_width;
+        let new = |piece: &Piece| piece.rows.start * kv_width..piece.rows.end * kv_width;
+        for piece in self.pieces.iter().filter(|piece| !piece.branch) {
             let cache = &mut *self.sequences[piece.sequence].cache;
-            let capacity = cache.capacity();
-            let (keys, vals) = cache.store(&shape, layer, piece.at, &k[new.clone()], &v[new])?;
-            let visible: Vec<usize> = (1..=piece.rows.len()).map(|i| piece.at + i).collect();
-            let here = piece.rows.start * width..piece.rows.end * width;
-            attention_over_cache(
-                &shape,
-                &q[here.clone()],
-                keys,
-                vals,
-                capacity,
-                &visible,
-                &mut out[here],
-                self.decoder.level,
-            );
+            cache.store(&shape, layer, piece.at, &k[new(piece)], &v[new(piece)])?;
         }
+        let pieces = self.pieces.iter().map(|piece| {
+            let cache = &*self.sequences[piece.sequence].cache;
+            let (keys, values) = cache.host(layer)?;
+            Ok(CachedRows {
+                rows: piece.rows.clone(),
+                keys,
+                values,
+                capacity: cache.capacity(),
+                before: piece.at,
+                own: piece.branch.then(|| (&k[new(piece)], &v[new(piece)])),
+            })
+        });
+        let pieces = pieces.collect::<Result<Vec<_>>>()?;
+        attention_over_caches(&shape, &q, &pieces, &mut out, self.decoder.level);
         tensor(out, (rows, width))
     }
 }
@@ -469,12 +475,12 @@ impl Pass for Training<'_> {
         linear.train(x, self.lora.and_then(|l| l.trainable(layer, target)))
     }
 
-    fn attention(&mut self, _: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+    fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         attention(
             q,
             k,
             v,
-            &self.decoder.attention_shape(),
+            &self.decoder.attention_shape(layer),
             &self.lengths,
             self.decoder.level,
         )

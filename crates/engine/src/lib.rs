@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod adapters;
+mod architecture;
 mod config;
 mod decoder;
 mod device;
@@ -15,6 +16,7 @@ mod generate;
 mod gguf;
 mod kv;
 mod linear;
+mod load;
 mod lora;
 mod loss;
 mod measure;
@@ -24,7 +26,8 @@ mod score;
 mod tokenizer;
 mod values;
 
-pub use config::{ARCHITECTURES, Architecture, Config};
+pub use architecture::{ARCHITECTURES, Architecture, Windows};
+pub use config::{Config, LayerKind, Rope};
 pub use decoder::{Decoder, Hook, Sequence, Wanted};
 pub use device::{choose_device, default_threads};
 pub use doctor::{Check, Examination, Verdict, examine, try_out};

@@ -86,6 +86,18 @@ impl Target {
         }
     }
 
+    /// The tensor that holds this linear's rows where several share one, and whose rows follow each other there (llama.cpp:
+    /// src/models/phi3.cpp; transformers: models/phi3/modeling_phi3.py).
+    pub(crate) fn fused(self) -> (&'static str, Vec<Self>) {
+        match self {
+            Self::Query | Self::Key | Self::Value => {
+                ("attn_qkv", vec![Self::Query, Self::Key, Self::Value])
+            }
+            Self::Gate | Self::Up => ("ffn_up", vec![Self::Gate, Self::Up]),
+            Self::Output | Self::Down => (self.gguf_name(), vec![self]),
+        }
+    }
+
     /// Outputs and inputs.
     pub fn shape(self, config: &Config) -> (usize, usize) {
         match self {

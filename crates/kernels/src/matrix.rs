@@ -150,6 +150,32 @@ impl QMatrix {
         Self::from_bytes(ty, rows, cols, quant::quantize(ty, values)?)
     }
 
+    /// Some of the rows as a matrix of its own: those of a mapped file stay where they are, others are copied.
+    ///
+    /// # Panics
+    /// When there are no such rows.
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        assert!(
+            rows.start <= rows.end && rows.end <= self.rows,
+            "rows {rows:?} of {}",
+            self.rows
+        );
+        let bytes = rows.start * self.row_bytes()..rows.end * self.row_bytes();
+        Self {
+            ty: self.ty,
+            rows: rows.len(),
+            cols: self.cols,
+            storage: match &self.storage {
+                Storage::Owned(all) => Storage::Owned(all[bytes].into()),
+                Storage::Mapped { file, range } => Storage::Mapped {
+                    file: file.clone(),
+                    range: range.start + bytes.start..range.start + bytes.end,
+                },
+            },
+            packed: None,
+        }
+    }
+
     pub(crate) fn packed(&self) -> Option<&Packed> {
         self.packed.as_ref()
     }
