@@ -7,7 +7,7 @@
 use std::{io::Write as _, sync::OnceLock};
 
 use arbitrary::{Result, Unstructured};
-use idiolect_engine::{LoadOptions, Verdict, examine, try_out};
+use idiolect_engine::{ARCHITECTURES, LoadOptions, Verdict, examine, try_out};
 use idiolect_llm::{
     Cancel, DeviceWish,
     testing::{GgufFile, Meta, TinyGguf},
@@ -139,7 +139,7 @@ const TEXTS: &[&str] = &[
 ];
 
 fn bend(input: &mut Unstructured<'_>, file: &mut GgufFile) -> Result<()> {
-    match input.int_in_range(0..=9)? {
+    match input.int_in_range(0..=10)? {
         0..=2 => {
             let key = *input.choose(KEYS)?;
             let value = value(input)?;
@@ -199,6 +199,16 @@ fn bend(input: &mut Unstructured<'_>, file: &mut GgufFile) -> Result<()> {
                 *old = new;
             }
         }
+        9 => {
+            // The same shape under another architecture's name.
+            let name = input.choose(ARCHITECTURES)?.name;
+            file.set("general.architecture", Meta::Text(name.into()));
+            for (key, _) in &mut file.metadata {
+                if let Some(rest) = key.strip_prefix("llama.") {
+                    *key = format!("{name}.{rest}");
+                }
+            }
+        }
         _ => {
             let at = input.choose_index(file.tensors.len())?;
             if input.arbitrary()? {
@@ -210,6 +220,8 @@ fn bend(input: &mut Unstructured<'_>, file: &mut GgufFile) -> Result<()> {
                     "rope_freqs.weight",
                     "x",
                     "blk.0.attn_q.bias",
+                    "blk.0.attn_q_norm.weight",
+                    "blk.0.post_ffw_norm.weight",
                 ])?)
                 .to_owned();
                 file.tensors.push(copy);

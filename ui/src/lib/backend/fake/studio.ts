@@ -374,7 +374,7 @@ export class FakeStudio {
         model_id: model?.id ?? "smollm2-135m-instruct",
         model_ready: ready,
         device: "CPU (2 threads, AVX2)",
-        device_why: "No graphics card that the studio can use was found; this processor has AVX2.",
+        device_why: "this build has no CUDA.",
         jobs: this.jobs,
         cut_short: this.cutShort,
         shared_home: false,
