@@ -117,9 +117,13 @@ pub(crate) fn bench(
     let threads = options
         .threads
         .unwrap_or_else(idiolect_engine::default_threads);
+    ctx.studio.models.check_memory(&file)?;
     // Loaded afresh, so that loading is measured and the threads are those asked for.
     let loading = Instant::now();
-    let loaded = Engine::load_with(&file.path, &file.id, &options).told()?;
+    let loaded = crate::models::marked(ctx, &file.path, || {
+        Engine::load_with(&file.path, &file.id, &options)
+    })?
+    .told()?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let vocabulary = loaded.info().vocabulary as u32;
     let mut random = ChaCha8Rng::seed_from_u64(1);
@@ -151,6 +155,7 @@ pub(crate) fn bench(
     Ok(Response::Bench {
         report: BenchReport {
             device: loaded.info().device.label.clone(),
+            device_why: loaded.info().device.why.clone(),
             model: file.id,
             threads: threads as u32,
             prefill,

@@ -153,6 +153,8 @@ pub(crate) fn run(
         } => status::model_pull(ctx, &model, accept_licence),
         Request::ModelImport { file } => status::model_import(ctx, &file),
         Request::ModelDoctor { model } => status::model_doctor(ctx, &model),
+        Request::ModelRelease { model } => status::model_release(ctx, &model),
+        Request::ModelAnyway { model } => status::model_anyway(ctx, model),
         Request::ModelRemove { model } => status::model_remove(ctx, &model),
         Request::ModelUse { model } => status::model_use(ctx, &model),
 

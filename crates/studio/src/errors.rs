@@ -96,7 +96,7 @@ fn from_llm(error: LlmError) -> UserError {
         ),
         LlmError::Unsupported(_) => (
             C::ModelUnsupported,
-            "Use a model of the llama family for now (`idiolect models list` shows which run).",
+            "`idiolect models doctor FILE` says what of the file is not supported; `idiolect models list` shows models that run.",
         ),
         // A voice of another model is refused before its files are read; what fails here is the files.
         LlmError::Adapter(_) => (

@@ -30,6 +30,7 @@ mod eval;
 mod import;
 mod inference;
 mod jobs;
+mod memory;
 mod models;
 mod plot;
 mod prepare;

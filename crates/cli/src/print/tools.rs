@@ -2,8 +2,8 @@
 
 use idiolect_core::eval::EvalReport;
 use idiolect_studio::api::{
-    BenchReport, BenchTrainReport, DemoReport, DoctorReport, ModelEntry, ModelState, Settings,
-    Status,
+    BenchReport, BenchTrainReport, DemoReport, DoctorReport, FindingVerdict, ModelEntry,
+    ModelState, Settings, Status,
 };
 use serde_json::Value;
 
@@ -95,22 +95,40 @@ pub fn model_in_full(m: &ModelEntry) -> String {
             text.push_str("\n    to fetch it, accept the licence: --accept-licence");
         }
     }
+    for (what, words) in [("memory", &m.memory), ("device", &m.device)] {
+        if !words.is_empty() {
+            text.push_str(&format!("\n    {what}: {words}"));
+        }
+    }
     text
 }
 
 pub fn doctor(r: &DoctorReport) -> String {
     let mut text = r.verdict.clone();
-    for (name, passed, words) in &r.checks {
+    for finding in &r.findings {
+        let verdict = match finding.verdict {
+            FindingVerdict::Ok => "ok",
+            FindingVerdict::Warning => "warning",
+            FindingVerdict::Broken => "broken",
+        };
         text.push_str(&format!(
-            "\n  {} {name}: {words}",
-            if *passed { "ok " } else { "NO " }
+            "\n  {verdict:<8} {}: {}",
+            finding.name, finding.found
         ));
+        for more in [&finding.means, &finding.next] {
+            if !more.is_empty() {
+                text.push_str(&format!("\n           {more}"));
+            }
+        }
     }
     text
 }
 
 pub fn bench(b: &BenchReport) -> String {
-    let mut text = format!("{} on {}, {} threads\n", b.model, b.device, b.threads);
+    let mut text = format!(
+        "{} on {}, {} threads\n  {}\n",
+        b.model, b.device, b.threads, b.device_why
+    );
     for p in &b.prefill {
         text.push_str(&format!(
             "  prompt of {} tokens: {:.0} tokens/s\n",

@@ -3,6 +3,7 @@
 
 mod architectures;
 mod decoder;
+mod doctor;
 mod files;
 mod forms;
 mod lora;

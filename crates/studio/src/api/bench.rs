@@ -47,6 +47,8 @@ pub struct BenchReport {
     pub threads: u32,
     /// Device and instruction level in words.
     pub device: String,
+    /// Why this device, and why not a better one.
+    pub device_why: String,
     /// One a prompt length.
     pub prefill: Vec<PrefillRate>,
     /// Decoding after the longest prompt.

@@ -84,6 +84,10 @@ threads: number,
  */
 device: string, 
 /**
+ * Why this device, and why not a better one.
+ */
+device_why: string, 
+/**
  * One a prompt length.
  */
 prefill: Array<PrefillRate>, 
@@ -334,9 +338,13 @@ usable: boolean,
  */
 verdict: string, 
 /**
- * Each check: name, passed, words.
+ * Each check: name, passed, words. A warning has not passed.
  */
-checks: Array<[string, boolean, string]>, };
+checks: Array<[string, boolean, string]>, 
+/**
+ * The same, with what each means and what to do next.
+ */
+findings: Array<Finding>, };
 
 export type Draft = { 
 /**
@@ -420,7 +428,7 @@ export type Enough = { "level": "too_little",
  */
 need_words: number, } | { "level": "wide" } | { "level": "good" };
 
-export type ErrorCode = "usage" | "not_found" | "ambiguous" | "empty" | "too_short" | "too_large" | "duplicate" | "not_text" | "password_protected" | "corrupt" | "unsupported_file" | "choose_author" | "model_missing" | "model_corrupt" | "model_unsupported" | "no_template" | "context_full" | "source_unreachable" | "checksum_mismatch" | "licence_required" | "offline" | "disk_full" | "read_only_home" | "newer_database" | "database_corrupt" | "busy" | "out_of_memory" | "not_enough" | "cancelled" | "data_missing" | "io" | "internal";
+export type ErrorCode = "usage" | "not_found" | "ambiguous" | "empty" | "too_short" | "too_large" | "duplicate" | "not_text" | "password_protected" | "corrupt" | "unsupported_file" | "choose_author" | "model_missing" | "model_corrupt" | "model_unsupported" | "no_template" | "context_full" | "source_unreachable" | "checksum_mismatch" | "licence_required" | "offline" | "disk_full" | "read_only_home" | "newer_database" | "database_corrupt" | "busy" | "out_of_memory" | "memory_short" | "not_enough" | "cancelled" | "data_missing" | "io" | "internal";
 
 export type EvalReport = { 
 /**
@@ -613,6 +621,30 @@ span: Span,
 weight: number, };
 
 export type FileTicket = string;
+
+export type Finding = { 
+/**
+ * What was looked at: "tensors", "chat template".
+ */
+name: string, 
+/**
+ * How it ended.
+ */
+verdict: FindingVerdict, 
+/**
+ * What was found.
+ */
+found: string, 
+/**
+ * What that means for reading and writing with it; empty when all is well.
+ */
+means: string, 
+/**
+ * What to do next; empty where there is nothing to do.
+ */
+next: string, };
+
+export type FindingVerdict = "ok" | "warning" | "broken";
 
 export type Fingerprint = { 
 /**
@@ -927,7 +959,19 @@ details: string,
 /**
  * Something to know, in words; empty when all is well.
  */
-note: string, };
+note: string, 
+/**
+ * Set aside because loading it ended the studio; `model_release` lets it be tried again.
+ */
+set_aside: boolean, 
+/**
+ * What it takes of the free memory, in words; `model_show` says it, lists leave it empty.
+ */
+memory: string, 
+/**
+ * Where it would run and why, a sentence; as `memory`.
+ */
+device: string, };
 
 export type ModelState = "available" | "partial" | "ready" | "imported" | "broken";
 
@@ -1191,7 +1235,7 @@ words: number | null, columns: Array<Column>, model: string | null, } | { "type"
 /**
  * About how many words; none = the brief says, or the model's own.
  */
-words: number | null, columns: Array<Column>, model: string | null, } | { "type": "draft_list", profile: ProfileId, } | { "type": "draft_keep", draft: DraftId, keep: boolean, } | { "type": "draft_delete", draft: DraftId, } | { "type": "draft_diff", left: DraftId, right: DraftId, } | { "type": "blind_pair", left: DraftId, right: DraftId, } | { "type": "vote_cast", pair: PairId, choice: Choice, voter: Voter, } | { "type": "vote_tally", profile: ProfileId, } | { "type": "align_preflight", profile: ProfileId, settings: SftSettings, model: string | null, } | { "type": "align_sft", profile: ProfileId, settings: SftSettings, model: string | null, name: string | null, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
+words: number | null, columns: Array<Column>, model: string | null, } | { "type": "draft_list", profile: ProfileId, } | { "type": "draft_keep", draft: DraftId, keep: boolean, } | { "type": "draft_delete", draft: DraftId, } | { "type": "draft_diff", left: DraftId, right: DraftId, } | { "type": "blind_pair", left: DraftId, right: DraftId, } | { "type": "vote_cast", pair: PairId, choice: Choice, voter: Voter, } | { "type": "vote_tally", profile: ProfileId, } | { "type": "align_preflight", profile: ProfileId, settings: SftSettings, model: string | null, } | { "type": "align_sft", profile: ProfileId, settings: SftSettings, model: string | null, name: string | null, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
 
 export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, 
 /**
