@@ -195,7 +195,7 @@ impl Peers {
         {
             return Ok(());
         }
-        let archive = self.unpacked().with_extension("36.tar.gz");
+        let archive = self.unpacked().with_added_extension("tar.gz");
         if !archive.exists() {
             ensure!(
                 !offline,
