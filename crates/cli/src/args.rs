@@ -532,6 +532,24 @@ pub struct BenchArgs {
     /// Tokens to decode after the longest prompt.
     #[arg(long)]
     pub decode: Option<u32>,
+    /// Measure these too.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub workload: Vec<BenchWorkload>,
+    /// Sentences of that workload.
+    #[arg(long)]
+    pub sentences: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchWorkload {
+    /// Writing from an empty context and after 2,000 tokens.
+    Decode,
+    /// Four drafts side by side.
+    Drafts,
+    /// 90 short texts behind one long prefix.
+    Continuations,
+    /// Many sentences under two prefixes each.
+    Sentences,
 }
 
 #[derive(Debug, Subcommand)]

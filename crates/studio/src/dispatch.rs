@@ -5,7 +5,7 @@ use idiolect_core::UserError;
 use crate::{
     Inner, align,
     api::{Event, Request, Response},
-    bench,
+    bench, bench_speed,
     context::Ctx,
     demo, eval, import, inference, plot, profiles, retest, samples, status, votes,
     writing::{self, Assignment},
@@ -168,7 +168,18 @@ pub(crate) fn run(
             threads,
             prompts,
             decode,
-        } => bench::bench(ctx, model.as_deref(), threads, &prompts, decode),
+            workloads,
+            sentences,
+        } => {
+            let wanted = bench_speed::Wanted {
+                threads,
+                prompts,
+                decode,
+                workloads,
+                sentences,
+            };
+            bench_speed::bench(ctx, model.as_deref(), &wanted)
+        }
         Request::BenchTrain {
             model,
             rank,

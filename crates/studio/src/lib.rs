@@ -22,6 +22,7 @@ pub mod api;
 
 mod align;
 mod bench;
+mod bench_speed;
 mod context;
 mod demo;
 mod dispatch;

@@ -4,13 +4,15 @@ use std::path::Path;
 
 use idiolect_core::{ErrorCode, UserError, draft::AdapterUse};
 use idiolect_studio::api::{
-    EvalRequest, FindingVerdict, PlotFormat, PlotSubject, Request, Response, Settings,
+    EvalRequest, FindingVerdict, PlotFormat, PlotSubject, Request, Response, Settings, Workload,
 };
 use serde_json::{Value, json};
 
 use super::{Session, profiles::gone, text_argument, unexpected, write_file};
 use crate::{
-    args::{BenchArgs, BenchWhat, EvalArgs, Models, Plot, ScoreArgs, SettingsCommand},
+    args::{
+        BenchArgs, BenchWhat, BenchWorkload, EvalArgs, Models, Plot, ScoreArgs, SettingsCommand,
+    },
     print,
 };
 
@@ -268,6 +270,8 @@ pub fn bench(s: &Session, args: BenchArgs) -> Result<(), UserError> {
                 threads: args.threads,
                 prompts: args.prompts,
                 decode: args.decode,
+                workloads: args.workload.into_iter().map(workload).collect(),
+                sentences: args.sentences,
             };
             let Response::Bench { report } = s.ask(request)? else {
                 return Err(unexpected());
@@ -294,6 +298,15 @@ pub fn bench(s: &Session, args: BenchArgs) -> Result<(), UserError> {
         }
     }
     Ok(())
+}
+
+fn workload(named: BenchWorkload) -> Workload {
+    match named {
+        BenchWorkload::Decode => Workload::Decode,
+        BenchWorkload::Drafts => Workload::Drafts,
+        BenchWorkload::Continuations => Workload::Continuations,
+        BenchWorkload::Sentences => Workload::Sentences,
+    }
 }
 
 pub fn eval(s: &Session, args: EvalArgs) -> Result<(), UserError> {

@@ -142,6 +142,42 @@ pub fn bench(b: &BenchReport) -> String {
         b.load_seconds,
         size(b.peak_bytes)
     ));
+    for d in &b.decodes {
+        text.push_str(&format!(
+            "\n  writing {} tokens after {}: {:.1} tokens/s",
+            d.tokens, d.after, d.tokens_per_second
+        ));
+    }
+    if let Some(d) = &b.drafts {
+        text.push_str(&format!(
+            "\n  {} drafts after {} tokens: {:.1} tokens/s together, {:.2} times one alone ({:.1})",
+            d.drafts,
+            d.after,
+            d.tokens_per_second,
+            d.tokens_per_second / d.alone_tokens_per_second,
+            d.alone_tokens_per_second
+        ));
+    }
+    if let Some(c) = &b.continuations {
+        text.push_str(&format!(
+            "\n  {} continuations of {} tokens: {:.2} s in one call, {:.0} s in a call each ({} measured): {:.0} times",
+            c.continuations,
+            c.after,
+            c.packed_seconds,
+            c.separate_seconds,
+            c.separate_measured,
+            c.separate_seconds / c.packed_seconds
+        ));
+    }
+    if let Some(s) = &b.sentences {
+        text.push_str(&format!(
+            "\n  {} sentences under two prefixes each: {:.0} tokens/s, {:.2} times a prompt of 512 with all logits ({:.0})",
+            s.sentences,
+            s.tokens_per_second,
+            s.tokens_per_second / s.prompt_tokens_per_second,
+            s.prompt_tokens_per_second
+        ));
+    }
     text
 }
 

@@ -259,21 +259,32 @@ fn largest_difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
 #[test]
 fn timing_runs_every_step_whatever_token_comes() {
     let model = tiny(&TinyGguf::default());
-    let prompts = [some_tokens(9, 1), some_tokens(5, 2)];
+    let prompt = some_tokens(9, 1);
+    let steps = |n: usize| vec![vec![3, 4, 5, 3]; n];
     let cancel = Cancel::new();
-    let timing = model.time(&prompts, 4, &cancel).unwrap();
+    let timing = model.time(&prompt, &steps(4), &cancel).unwrap();
     assert!(timing.prompt_seconds > 0.0 && timing.step_seconds > 0.0);
     let beyond = model.info().context;
     assert!(
         matches!(
-            model.time(&prompts, beyond, &cancel),
+            model.time(&prompt, &steps(beyond), &cancel),
             Err(LlmError::ContextFull { .. })
         ),
         "what does not fit is not measured"
     );
+    assert!(
+        model.time(&[], &steps(1), &cancel).is_ok(),
+        "a text may begin from nothing"
+    );
+    assert!(
+        model
+            .time(&prompt, &[vec![1, 2], vec![1]], &cancel)
+            .is_err(),
+        "a draft has a token at every step"
+    );
     cancel.cancel();
     assert!(matches!(
-        model.time(&prompts, 4, &cancel),
+        model.time(&prompt, &steps(4), &cancel),
         Err(LlmError::Cancelled)
     ));
 }

@@ -29,8 +29,9 @@ mod status;
 mod typescript;
 
 pub use bench::{
-    BenchReport, BenchTrainReport, DecodeRate, DemoAuthor, DemoBits, DemoReport, DemoRetest,
-    PrefillRate, ScoreReport,
+    BenchReport, BenchTrainReport, ContinuationTimes, DecodeAfter, DecodeRate, DemoAuthor,
+    DemoBits, DemoReport, DemoRetest, DraftRates, PrefillRate, ScoreReport, SentenceRates,
+    Workload,
 };
 pub use models::{DoctorReport, Finding, FindingVerdict, ModelEntry, ModelState};
 pub use samples::{FileTicket, ImportCounts, ImportScan, Participant};
@@ -264,6 +265,10 @@ pub enum Request {
         prompts: Vec<u32>,
         #[serde(default)]
         decode: Option<u32>,
+        #[serde(default)]
+        workloads: Vec<Workload>,
+        #[serde(default)]
+        sentences: Option<u32>,
     },
     /// Speed of training on this machine. → `bench_train`
     BenchTrain {
