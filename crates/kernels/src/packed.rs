@@ -46,6 +46,12 @@ impl Packed {
         // `pack` made the range from the length.
         self.pages.get(self.range.clone()).unwrap_or_default()
     }
+
+    /// Group `i` of a matrix of so many rows.
+    pub(crate) fn group(&self, i: usize, rows: usize) -> &[u8] {
+        let group = self.range.len() / rows.div_ceil(GROUP_ROWS).max(1);
+        &self.bytes()[i * group..][..group]
+    }
 }
 
 /// How a type is laid out.

@@ -25,6 +25,8 @@ pub(crate) type WideTile =
 /// Type, groups of packed rows, activations, results `[rows of activations, rows of the groups]`. A result does not depend on
 /// the rows beside it.
 pub(crate) type PackedDot = fn(QuantType, &[u8], Panel<'_>, &mut [f32]);
+/// Type, a group of packed rows, its values `[columns, 16]`, to the bits that decoding the stored blocks gives.
+pub(crate) type Unpack = fn(QuantType, &[u8], &mut [f32]);
 /// Gradient of a row of RMS norm: x, weight, eps, dy, dx.
 pub(crate) type RmsNormBackward = fn(&[f32], &[f32], f32, &[f32], &mut [f32]);
 /// Gradient of a gated activation: which, gate, up, dy, dgate, dup.
@@ -39,6 +41,8 @@ pub(crate) struct MatrixUnit {
     pub pack_rows: PackRows,
     /// 16 rows, so many floats apart, as tiles of B with the rows as its columns.
     pub pack_transposed: fn(&[f32], usize, &mut [Tile], &mut [Tile]),
+    /// A group of packed rows as tiles of B with the rows as its columns.
+    pub pack_group: fn(QuantType, &[u8], &mut [Tile], &mut [Tile]),
     /// 32 rows of 16 columns, so many floats apart, as a tile of B.
     pub pack_interleaved: fn(&[f32], usize, &mut Tile, Option<&mut Tile>),
     /// Calls with the unit configured for this thread. The callee must not wait for other tasks.
@@ -67,6 +71,8 @@ pub(crate) struct Primitives {
     pub packed: PackedDot,
     /// How many rows of activations that takes at most.
     pub panel_rows: usize,
+    /// Decodes a group of packed rows.
+    pub unpack: Unpack,
     /// One row of RMS norm: x, weight, eps, y.
     pub rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
     /// Its gradient.

@@ -5,6 +5,7 @@ pub(crate) mod amx;
 mod int8;
 pub(crate) mod kind;
 mod packed256;
+mod planes512;
 mod rows;
 mod tile;
 mod tile512;
@@ -24,6 +25,7 @@ pub(crate) static AVX2: Primitives = Primitives {
     round: |x, cols, to| unsafe { int8::round(x, cols, to) },
     packed: |ty, groups, x, out| unsafe { packed256::dot(ty, groups, x, out) },
     panel_rows: 4,
+    unpack: |ty, group, to| unsafe { packed256::unpack(ty, group, to) },
     rms_norm: |x, weight, eps, y| unsafe { rows::rms_norm(x, weight, eps, y) },
     rms_norm_backward: |x, weight, eps, dy, dx| unsafe {
         rows::rms_norm_backward(x, weight, eps, dy, dx)
@@ -75,6 +77,7 @@ pub(crate) static AMX: Primitives =
             pack_transposed: |w, stride, to, rest| unsafe {
                 amx::pack_transposed(w, stride, to, rest)
             },
+            pack_group: |ty, group, to, rest| unsafe { planes512::pack_group(ty, group, to, rest) },
             pack_interleaved: |w, stride, to, rest| unsafe {
                 amx::pack_interleaved(w, stride, to, rest)
             },

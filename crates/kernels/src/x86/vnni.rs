@@ -121,7 +121,10 @@ unsafe fn group_of<const KIND: u8, const R: usize>(
 /// `stretch` is where the scales of a stretch begin, `scales` where those of the unit do.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c")]
-unsafe fn factors<const KIND: u8>(stretch: *const u8, scales: *const u8) -> (__m512, __m512) {
+pub(super) unsafe fn factors<const KIND: u8>(
+    stretch: *const u8,
+    scales: *const u8,
+) -> (__m512, __m512) {
     // SAFETY: the caller's promise and the layout.
     unsafe {
         let halves = |at: usize| _mm512_cvtph_ps(_mm256_loadu_si256(stretch.add(32 * at).cast()));
@@ -155,7 +158,7 @@ unsafe fn factors<const KIND: u8>(stretch: *const u8, scales: *const u8) -> (__m
 /// `at` is where they begin.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c")]
-unsafe fn vectors<const KIND: u8>(at: *const u8) -> [__m512i; 8] {
+pub(super) unsafe fn vectors<const KIND: u8>(at: *const u8) -> [__m512i; 8] {
     // SAFETY: the caller's promise and the layout.
     unsafe {
         let vector = |i: usize| _mm512_loadu_si512(at.add(64 * i).cast());
