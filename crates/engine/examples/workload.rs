@@ -135,7 +135,7 @@ fn continuations(model: &LoadedModel) -> idiolect_llm::Result<(f64, f64)> {
 /// Tokens a second of `n` texts written together.
 fn written(model: &LoadedModel, n: usize) -> idiolect_llm::Result<f64> {
     const STEPS: usize = 48;
-    let prompts: Vec<Vec<Token>> = (0..n).map(|i| tokens(512, 100 + i)).collect();
-    let timing = model.time(&prompts, STEPS, &Cancel::new())?;
+    let steps: Vec<Vec<Token>> = (0..STEPS).map(|i| tokens(n, 100 + i)).collect();
+    let timing = model.time(&tokens(512, 100), &steps, &Cancel::new())?;
     Ok((n * STEPS) as f64 / timing.step_seconds)
 }
