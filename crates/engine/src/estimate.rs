@@ -1,4 +1,7 @@
 //! How much memory a model will take, before it is taken.
+//!
+//! Announced and measured (peak of the whole process after a prompt of 4,095 tokens, AMX): SmolLM2 135M 470 and 447 MB, Gemma 3
+//! 270M 805 and 728 MB, Qwen2.5 0.5B 1157 and 1029 MB. Too little would end in a killed program, so the sum is an upper one.
 
 use idiolect_kernels::{Level, QuantType};
 
