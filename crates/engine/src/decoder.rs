@@ -6,10 +6,8 @@
 use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Result, Tensor};
-use idiolect_kernels::{
-    AttentionShape, CachedRows, Level, Precision, QMatrix, RopeTable, attention_over_caches, pack,
-};
-use idiolect_llm::{LlmError, Token};
+use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, RopeTable, Sources, pack};
+use idiolect_llm::{LlmError, Steering, Token};
 
 use crate::{
     config::Config,
@@ -19,7 +17,7 @@ use crate::{
     load::{Layer, Weights},
     lora::{Adapter, LoraWeights, Target},
     ops::{Norm, Rotation, add, attend_composed, attention, gated},
-    values::{tensor, values},
+    values::tensor,
 };
 
 /// A model's weights and how to run them.
@@ -51,13 +49,39 @@ pub struct Sequence<'a> {
     pub cache: &'a mut KvCache,
     /// The tokens to run.
     pub tokens: &'a [Token],
-    /// With lengths given, `tokens` are several continuations one after another, each directly after the cache's
-    /// tokens and blind to the others; the cache is left as it was. Without, the tokens continue the cache.
-    pub branches: Option<&'a [usize]>,
+    /// With branches given, `tokens` are theirs one after another, and the cache is left as it was. Without, the tokens
+    /// continue the cache.
+    pub branches: Option<&'a [Branch]>,
     /// An adapter and how strongly it is on.
     pub adapter: Option<(&'a Adapter, f32)>,
+    /// Directions added to the hidden states of all its rows.
+    pub steer: &'a [Steering],
     /// Which rows are wanted.
     pub wanted: Wanted,
+}
+
+impl<'a> Sequence<'a> {
+    /// The plain case: tokens that continue the cache, every row wanted.
+    pub fn new(cache: &'a mut KvCache, tokens: &'a [Token]) -> Self {
+        Self {
+            cache,
+            tokens,
+            branches: None,
+            adapter: None,
+            steer: &[],
+            wanted: Wanted::All,
+        }
+    }
+}
+
+/// Some tokens of a tree that grows from the end of a cache. Branches come in the order of a walk that finishes a branch's
+/// offspring before its next sibling; then the newest tokens at the positions before a branch are those it continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Branch {
+    /// How many tokens behind the cache's it starts; it sees the newest ones at those positions. 0: directly after the cache.
+    pub after: usize,
+    /// Its tokens, each seeing those before it.
+    pub length: usize,
 }
 
 /// Called with a layer's number and the hidden states after it, `[rows, hidden]`.
@@ -84,7 +108,7 @@ impl Decoder {
             .chain([&mut head])
             .filter_map(Linear::quantized_mut)
             .collect();
-        pack(&mut matrices, level)
+        pack(&mut matrices, level, Sources::Release)
             .map_err(|e| LlmError::OutOfMemory(format!("the weights do not fit: {e}")))?;
         Ok(Self {
             config,
@@ -145,25 +169,26 @@ impl Decoder {
         let mut pieces = Vec::new();
         for (index, s) in sequences.iter_mut().enumerate() {
             let (first, at) = (places.len(), s.cache.len());
-            let one = [s.tokens.len()];
-            let lengths = s.branches.unwrap_or(&one);
-            if lengths.iter().sum::<usize>() != s.tokens.len() {
-                candle_core::bail!("the branches do not add up to the sequence's tokens");
-            }
-            let whole = at + lengths.iter().max().copied().unwrap_or(0);
-            // On the processor branches stay beside the cache.
-            if s.branches.is_none() || !self.device.is_cpu() {
+            let one = [Branch {
+                after: 0,
+                length: s.tokens.len(),
+            }];
+            let branches = s.branches.unwrap_or(&one);
+            let whole = at + reach(branches, s.tokens.len())?;
+            let keeping = keeping(s.branches, &self.device);
+            if keeping != Keeping::Beside {
                 s.cache.reserve(whole)?;
             }
             let of = s.cache.plan(whole);
-            for &length in lengths.iter().filter(|&&l| l > 0) {
+            for branch in branches.iter().filter(|b| b.length > 0) {
+                let at = at + branch.after;
                 pieces.push(Piece {
                     sequence: index,
-                    rows: places.len()..places.len() + length,
+                    rows: places.len()..places.len() + branch.length,
                     at,
-                    branch: s.branches.is_some(),
+                    keeping,
                 });
-                places.extend((at..at + length).map(|position| Place { position, of }));
+                places.extend((at..at + branch.length).map(|position| Place { position, of }));
             }
             match s.wanted {
                 Wanted::Nothing => {}
@@ -174,14 +199,20 @@ impl Decoder {
             }
         }
         let patches = self.patched_rows(sequences);
+        let steered = self.steered_rows(sequences)?;
         let mut pass = Inference {
             decoder: self,
             sequences,
             pieces,
             patches,
+            steered,
             precision,
         };
-        let mut x = self.run(&tokens, &places, &mut pass, hook)?;
+        let mut x = if self.device.is_cpu() {
+            self.run_on_host(&tokens, &places, &mut pass, hook)?
+        } else {
+            self.run(&tokens, &places, &mut pass, hook)?
+        };
         for s in pass.sequences.iter_mut().filter(|s| s.branches.is_none()) {
             s.cache.advance(s.tokens.len());
         }
@@ -199,6 +230,10 @@ impl Decoder {
     /// A device failure.
     pub fn logits(&self, hidden: &Tensor, precision: Precision) -> Result<Tensor> {
         self.head.infer(hidden, Vec::new(), precision)
+    }
+
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
     }
 
     /// The quantized head where there is one, for losses that go through the vocabulary piece by piece.
@@ -275,6 +310,9 @@ impl Decoder {
             let inner = gated(&gate, &up, config.architecture.activation, self.level)?;
             let fed = linear(Target::Down, &inner, pass)?;
             x = add(&x, &normed(&layer.feed_forward_post_norm, fed)?)?;
+            if let Some(moved) = pass.steered(i, &x)? {
+                x = moved;
+            }
             if let Some(hook) = &mut hook {
                 hook(i, &x);
             }
@@ -285,18 +323,25 @@ impl Decoder {
     /// The rotations of the rows, one for each of the configuration's ways.
     fn rotations(&self, places: &[Place]) -> Result<Vec<Rotation>> {
         let style = self.config.architecture.rope;
+        let tables = self.rope_tables(places).into_iter();
+        tables
+            .map(|table| Rotation::new(table, style, &self.device))
+            .collect()
+    }
+
+    /// Their angles.
+    pub(crate) fn rope_tables(&self, places: &[Place]) -> Vec<RopeTable> {
         let ropes = self.config.ropes.iter();
         ropes
             .map(|rope| {
                 let rows = places.iter().map(|p| (rope.frequencies(p.of), p.position));
-                let table = RopeTable::of_rows(rows, rope.magnitude);
-                Rotation::new(table, style, &self.device)
+                RopeTable::of_rows(rows, rope.magnitude)
             })
             .collect()
     }
 
     /// Rows of the embedding table; the table itself is never dequantized on the processor.
-    fn embed(&self, tokens: &[Token]) -> Result<Tensor> {
+    pub(crate) fn embed(&self, tokens: &[Token]) -> Result<Tensor> {
         let hidden = self.config.hidden;
         if let Some(token) = tokens
             .iter()
@@ -327,7 +372,7 @@ impl Decoder {
         }
     }
 
-    fn attention_shape(&self, layer: usize) -> AttentionShape {
+    pub(crate) fn attention_shape(&self, layer: usize) -> AttentionShape {
         AttentionShape {
             heads: self.config.heads,
             kv_heads: self.config.kv_heads,
@@ -335,6 +380,26 @@ impl Decoder {
             scale: self.config.attention_scale,
             window: self.config.kinds[layer].window,
         }
+    }
+
+    /// Rows that directions are added to, those that are off left out.
+    fn steered_rows<'s>(
+        &self,
+        sequences: &[Sequence<'s>],
+    ) -> Result<Vec<(Range<usize>, &'s Steering)>> {
+        let mut steered = Vec::new();
+        let mut at = 0;
+        for s in sequences {
+            let rows = at..at + s.tokens.len();
+            at = rows.end;
+            for steering in s.steer {
+                steering_fits(steering, &self.config)?;
+                if steering.scale != 0.0 && !rows.is_empty() {
+                    steered.push((rows.clone(), steering));
+                }
+            }
+        }
+        Ok(steered)
     }
 
     /// Rows under an adapter; neighbours under the same one at the same scale are one stretch.
@@ -362,7 +427,7 @@ impl Decoder {
 
 /// Where a row stands in its text.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+pub(crate) struct Place {
     position: usize,
     /// Tokens that the text is planned to have: some models rotate long texts otherwise.
     of: usize,
@@ -376,91 +441,154 @@ fn normed(norm: &Option<Norm>, x: Tensor) -> Result<Tensor> {
 trait Pass {
     fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor>;
     fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor>;
+    /// The hidden states after a layer with what is added to them there, where something is.
+    fn steered(&self, _layer: usize, _x: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+}
+
+/// Where keys and values of a sequence's pieces go on this device.
+fn keeping(branches: Option<&[Branch]>, device: &Device) -> Keeping {
+    match branches {
+        None => Keeping::Cached,
+        Some(branches) if device.is_cpu() && branches.iter().all(|b| b.after == 0) => {
+            Keeping::Beside
+        }
+        Some(_) => Keeping::InTurn,
+    }
+}
+
+/// How far branches reach behind the cache's tokens.
+fn reach(branches: &[Branch], tokens: usize) -> Result<usize> {
+    let (mut sum, mut written, mut farthest) = (0, 0, 0);
+    for branch in branches.iter().filter(|b| b.length > 0) {
+        if branch.after > written {
+            candle_core::bail!("a branch starts where no branch before it has ended");
+        }
+        sum += branch.length;
+        written = branch.after + branch.length;
+        farthest = farthest.max(written);
+    }
+    if sum != tokens {
+        candle_core::bail!("the branches do not add up to the sequence's tokens");
+    }
+    Ok(farthest)
+}
+
+fn steering_fits(steering: &Steering, config: &Config) -> Result<()> {
+    let (layer, width) = (steering.layer, steering.vector.len());
+    if layer >= config.layers {
+        candle_core::bail!(
+            "a direction is to be added after layer {layer}, and the model has {} (counted from 0)",
+            config.layers
+        );
+    }
+    if width != config.hidden {
+        candle_core::bail!(
+            "a direction has {width} components, and hidden states have {}",
+            config.hidden
+        );
+    }
+    if !steering.scale.is_finite() || steering.vector.iter().any(|v| !v.is_finite()) {
+        candle_core::bail!("a direction or its scale is not a finite number");
+    }
+    Ok(())
 }
 
 /// Rows that follow position `at` of a sequence's cache.
-struct Piece {
-    sequence: usize,
-    rows: Range<usize>,
-    at: usize,
-    /// One of several that follow the same tokens.
-    branch: bool,
+pub(crate) struct Piece {
+    pub(crate) sequence: usize,
+    pub(crate) rows: Range<usize>,
+    pub(crate) at: usize,
+    pub(crate) keeping: Keeping,
 }
 
-struct Inference<'a, 'b, 's> {
-    decoder: &'a Decoder,
-    sequences: &'b mut [Sequence<'s>],
-    pieces: Vec<Piece>,
+/// Where a piece's keys and values go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// Behind the cache's tokens, to stay there.
+    Cached,
+    /// Nowhere: only the piece itself looks at them.
+    Beside,
+    /// Behind the cache's tokens, until the next branch of the tree is written over them.
+    InTurn,
+}
+
+/// A batch of sequences.
+pub(crate) struct Inference<'a, 'b, 's> {
+    pub(crate) decoder: &'a Decoder,
+    pub(crate) sequences: &'b mut [Sequence<'s>],
+    pub(crate) pieces: Vec<Piece>,
     patches: Vec<(Range<usize>, Adapter, f32)>,
-    precision: Precision,
+    steered: Vec<(Range<usize>, &'s Steering)>,
+    pub(crate) precision: Precision,
 }
 
-impl Pass for Inference<'_, '_, '_> {
-    fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor> {
-        let patches = self
-            .patches
+impl Inference<'_, '_, '_> {
+    /// Adds the directions of a layer to its hidden states `[rows, hidden]`.
+    pub(crate) fn steer(&self, layer: usize, x: &mut [f32]) {
+        for (rows, steering) in self.steered.iter().filter(|(_, s)| s.layer == layer) {
+            let width = steering.vector.len();
+            for row in x[rows.start * width..rows.end * width].chunks_exact_mut(width) {
+                for (to, from) in row.iter_mut().zip(steering.vector.iter()) {
+                    *to += steering.scale * from;
+                }
+            }
+        }
+    }
+
+    /// What adapters add to a layer's product.
+    pub(crate) fn patches_of(&self, layer: usize, target: Target) -> impl Iterator<Item = Patch> {
+        self.patches
             .iter()
-            .filter_map(|(rows, adapter, scale)| {
-                let pair = adapter.pair(layer, target)?.clone();
+            .filter_map(move |(rows, adapter, scale)| {
                 Some(Patch {
                     rows: rows.clone(),
-                    pair,
+                    pair: adapter.pair(layer, target)?.clone(),
                     scale: scale * adapter.scale(),
                 })
             })
-            .collect();
+    }
+}
+
+/// On devices other than the processor, where `host` does it.
+impl Pass for Inference<'_, '_, '_> {
+    fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor> {
+        let patches = self.patches_of(layer, target).collect();
         linear.infer(x, patches, self.precision)
     }
 
-    /// Keys and values of what continues a cache are written behind its tokens; those of branches stay beside it, which is how
-    /// a prefix is shared without copying it. Elsewhere than on the processor the branches go into the cache one after
-    /// another.
+    fn steered(&self, layer: usize, x: &Tensor) -> Result<Option<Tensor>> {
+        if !self.steered.iter().any(|(_, s)| s.layer == layer) {
+            return Ok(None);
+        }
+        let mut sums: Vec<f32> = x.flatten_all()?.to_vec1()?;
+        self.steer(layer, &mut sums);
+        Ok(Some(Tensor::from_vec(sums, x.shape(), x.device())?))
+    }
+
+    /// Piece by piece: its keys and values are written behind the cache's tokens, then its rows look at both. The pieces of
+    /// branched sequences overwrite each other there, which is how a prefix is shared without copying it.
     fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         let shape = self.decoder.attention_shape(layer);
-        let (rows, width) = q.dims2()?;
-        if !q.device().is_cpu() {
-            let mut parts = Vec::with_capacity(self.pieces.len());
-            for piece in &self.pieces {
-                let part = |x: &Tensor| x.narrow(0, piece.rows.start, piece.rows.len());
-                let cache = &self.sequences[piece.sequence].cache;
-                let [keys, vals] = cache.write(layer, piece.at, &part(k)?, &part(v)?)?;
-                let seen = piece.at + piece.rows.len();
-                let q = part(q)?
-                    .reshape((piece.rows.len(), shape.heads, shape.head_dim))?
-                    .transpose(0, 1)?;
-                parts.push(attend_composed(
-                    &q,
-                    &keys.narrow(1, 0, seen)?,
-                    &vals.narrow(1, 0, seen)?,
-                    &shape,
-                    piece.at,
-                )?);
-            }
-            return Tensor::cat(&parts, 0);
+        let mut parts = Vec::with_capacity(self.pieces.len());
+        for piece in &self.pieces {
+            let part = |x: &Tensor| x.narrow(0, piece.rows.start, piece.rows.len());
+            let cache = &self.sequences[piece.sequence].cache;
+            let [keys, vals] = cache.write(layer, piece.at, &part(k)?, &part(v)?)?;
+            let seen = piece.at + piece.rows.len();
+            let q = part(q)?
+                .reshape((piece.rows.len(), shape.heads, shape.head_dim))?
+                .transpose(0, 1)?;
+            parts.push(attend_composed(
+                &q,
+                &keys.narrow(1, 0, seen)?,
+                &vals.narrow(1, 0, seen)?,
+                &shape,
+                piece.at,
+            )?);
         }
-        let mut out = vec![0.0; rows * width];
-        let (q, k, v) = (values(q)?, values(k)?, values(v)?);
-        let kv_width = shape.kv_heads * shape.head_dim;
-        let new = |piece: &Piece| piece.rows.start * kv_width..piece.rows.end * kv_width;
-        for piece in self.pieces.iter().filter(|piece| !piece.branch) {
-            let cache = &mut *self.sequences[piece.sequence].cache;
-            cache.store(&shape, layer, piece.at, &k[new(piece)], &v[new(piece)])?;
-        }
-        let pieces = self.pieces.iter().map(|piece| {
-            let cache = &*self.sequences[piece.sequence].cache;
-            let (keys, values) = cache.host(layer)?;
-            Ok(CachedRows {
-                rows: piece.rows.clone(),
-                keys,
-                values,
-                capacity: cache.capacity(),
-                before: piece.at,
-                own: piece.branch.then(|| (&k[new(piece)], &v[new(piece)])),
-            })
-        });
-        let pieces = pieces.collect::<Result<Vec<_>>>()?;
-        attention_over_caches(&shape, &q, &pieces, &mut out, self.decoder.level);
-        tensor(out, (rows, width))
+        Tensor::cat(&parts, 0)
     }
 }
 

@@ -63,6 +63,16 @@ impl KvCache {
         self.capacity
     }
 
+    /// Bytes of its buffers.
+    pub fn bytes(&self) -> usize {
+        2 * self.layers.len() * self.shape.0 * self.shape.1 * self.capacity * size_of::<f32>()
+    }
+
+    /// Whether it is one of a model of this shape.
+    pub(crate) fn fits(&self, config: &Config) -> bool {
+        self.layers.len() == config.layers && self.shape == (config.kv_heads, config.head_dim)
+    }
+
     /// Forgets everything from position `length` on.
     pub fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);

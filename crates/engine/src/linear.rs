@@ -68,6 +68,33 @@ pub(crate) struct Patch {
     pub(crate) scale: f32,
 }
 
+impl Patch {
+    /// Adds the patch to its rows of `y[m, outputs]`, from its rows of `x[m, inputs]`, on the processor.
+    ///
+    /// # Errors
+    /// When the adapter lies on another device.
+    pub(crate) fn add_to(
+        &self,
+        x: &[f32],
+        inputs: usize,
+        y: &mut [f32],
+        outputs: usize,
+        level: Level,
+    ) -> Result<()> {
+        let (Weight::Quantized(a), Weight::Quantized(b)) = (&self.pair.a, &self.pair.b) else {
+            candle_core::bail!("the adapter lies on another device than the model");
+        };
+        let n = self.rows.len();
+        let (mut inner, mut delta) = (vec![0.0; n * a.rows()], vec![0.0; n * outputs]);
+        let x = &x[self.rows.start * inputs..self.rows.end * inputs];
+        a.forward(x, n, &mut inner, Precision::F32, level);
+        b.forward(&inner, n, &mut delta, Precision::F32, level);
+        let y = &mut y[self.rows.start * outputs..self.rows.end * outputs];
+        add_scaled(y, self.scale, &delta);
+        Ok(())
+    }
+}
+
 /// A trainable pair: A `[r, inputs]`, B `[outputs, r]`, and the factor on their product.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TrainablePair<'a> {
@@ -150,6 +177,15 @@ impl Linear {
     /// The frozen weight.
     pub(crate) fn weight(&self) -> &Weight {
         &self.weight
+    }
+
+    /// Adds the bias, where there is one, to every row of `y` on the processor.
+    pub(crate) fn add_bias(&self, y: &mut [f32]) {
+        if let Some(bias) = &self.bias {
+            for row in y.chunks_exact_mut(bias.values.len()) {
+                add_scaled(row, 1.0, &bias.values);
+            }
+        }
     }
 
     /// `x Wᵀ` plus the bias and the patches, no gradients. A row's result depends on that row alone.
@@ -252,20 +288,7 @@ impl CustomOp1 for Product {
         let mut y = vec![0.0; m * rows];
         self.w.forward(x, m, &mut y, self.precision, self.level);
         for patch in &self.patches {
-            let (Weight::Quantized(a), Weight::Quantized(b)) = (&patch.pair.a, &patch.pair.b)
-            else {
-                candle_core::bail!("the adapter lies on another device than the model");
-            };
-            let n = patch.rows.len();
-            let (mut inner, mut delta) = (vec![0.0; n * a.rows()], vec![0.0; n * rows]);
-            let x = &x[patch.rows.start * cols..patch.rows.end * cols];
-            a.forward(x, n, &mut inner, Precision::F32, self.level);
-            b.forward(&inner, n, &mut delta, Precision::F32, self.level);
-            add_scaled(
-                &mut y[patch.rows.start * rows..patch.rows.end * rows],
-                patch.scale,
-                &delta,
-            );
+            patch.add_to(x, cols, &mut y, rows, self.level)?;
         }
         Ok(result(y, (m, rows)))
     }

@@ -45,6 +45,11 @@ impl Norm {
         }
     }
 
+    /// The same over plain slices of one length.
+    pub(crate) fn apply(&self, x: &[f32], y: &mut [f32]) {
+        kernels::rms_norm(x, &self.values, self.eps, y, self.level);
+    }
+
     fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let stretches = x.reshape(((), self.values.len()))?;
         let mean = stretches.sqr()?.mean_keepdim(D::Minus1)?;

@@ -1,24 +1,38 @@
 //! Prints the speed of the products by shape: gigabytes of weights read a second for few rows, GFLOP/s for many.
 //!
-//! `cargo run --release -p idiolect-kernels --example bench_kernels`. Wall-clock figures are the fastest of several runs,
+//! `cargo run --release -p idiolect-kernels --example bench_kernels -- [WORD...]` prints the lines that contain all the words
+//! (a model, a layer, a type, a shape, `m=4`, a path). Wall-clock figures are the fastest of several runs,
 //! since a busy machine only ever makes a run slower. The last column divides by processor time instead (Linux), one
 //! thread's worth: on a busy machine it says more. `IDIOLECT_CPU` and `RAYON_NUM_THREADS` are obeyed.
 
 use std::time::Instant;
 
 use idiolect_kernels::{
-    AttentionShape, AttentionTrace, CachedRows, Level, Precision, QMatrix, QuantType,
-    attention_backward, attention_over_caches, attention_train,
+    AttentionShape, AttentionTrace, CachedRows, Level, Precision, QMatrix, QuantType, Sources,
+    Team, attention_backward, attention_over_caches, attention_train, pack,
     softmax_cross_entropy_with_gradient,
 };
 
-/// (what it is in SmolLM2-135M, type, outputs, inputs)
-const SHAPES: [(&str, QuantType, usize, usize); 5] = [
-    ("q, output", QuantType::Q4_1, 576, 576),
-    ("k, v", QuantType::Q4_1, 192, 576),
-    ("gate, up", QuantType::Q4_1, 1536, 576),
-    ("down", QuantType::Q4_1, 576, 1536),
-    ("head", QuantType::Q8_0, 49152, 576),
+/// (model, layer, type, outputs, inputs)
+const SHAPES: [(&str, &str, QuantType, usize, usize); 18] = [
+    ("smollm2", "q,output", QuantType::Q4_1, 576, 576),
+    ("smollm2", "k,v", QuantType::Q4_1, 192, 576),
+    ("smollm2", "gate,up", QuantType::Q4_1, 1536, 576),
+    ("smollm2", "down", QuantType::Q4_1, 576, 1536),
+    ("smollm2", "head", QuantType::Q8_0, 49152, 576),
+    ("gemma3", "q", QuantType::Q5_0, 1024, 640),
+    ("gemma3", "gate,up", QuantType::Q5_0, 2048, 640),
+    ("gemma3", "down", QuantType::Q6K, 640, 2048),
+    ("gemma3", "head", QuantType::Q8_0, 262_144, 640),
+    ("qwen2", "k,v", QuantType::Q8_0, 128, 896),
+    ("qwen2", "gate,up", QuantType::Q5_0, 4864, 896),
+    ("qwen2", "down", QuantType::Q6K, 896, 4864),
+    ("large", "any", QuantType::Q4_0, 4096, 2048),
+    ("large", "any", QuantType::Q5_1, 4096, 2048),
+    ("large", "any", QuantType::Q4K, 4096, 2048),
+    ("large", "any", QuantType::Q5K, 4096, 2048),
+    ("large", "any", QuantType::Q6K, 4096, 2048),
+    ("large", "any", QuantType::BF16, 4096, 2048),
 ];
 
 /// Seconds of processor time of all threads so far, as the kernel's scheduler counts them.
@@ -61,59 +75,71 @@ fn values(n: usize) -> Vec<f32> {
     std::iter::repeat_with(next).take(n).collect()
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Inside the pool, as the engine runs: a call from outside first has to wake a worker.
-    Ok(rayon::ThreadPoolBuilder::new().build()?.install(bench)?)
+/// Weights of any values: what they are does not matter here, as long as no scale is infinite.
+fn matrix(ty: QuantType, rows: usize, cols: usize) -> QMatrix {
+    let bytes = rows * cols / ty.block_size() * ty.block_bytes();
+    // As half floats and bfloat16 below 2, in any place.
+    let bytes = (0..bytes as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 & 0xbf);
+    QMatrix::from_bytes(ty, rows, cols, bytes.collect()).expect("the shapes are whole blocks")
 }
 
-fn bench() -> Result<(), idiolect_kernels::KernelError> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    // On a team, as the engine runs.
+    let threads = rayon::current_num_threads();
+    Team::new(threads)?.install(|| bench(threads, &words))
+}
+
+fn bench(threads: usize, words: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let level = Level::detect()?;
+    println!("level {}, {threads} threads", level.name());
     println!(
-        "level {}, {} threads",
-        level.name(),
-        rayon::current_num_threads()
+        "{:<8} {:<8} {:>5} {:>11} {:>5} {:>8} {:>8} {:>8} {:>16}",
+        "model", "layer", "type", "shape", "m", "path", "GB/s", "GFLOP/s", "of one processor"
     );
-    println!(
-        "{:<10} {:>5} {:>11} {:>4} {:>9} {:>8} {:>8} {:>16}",
-        "layer", "type", "shape", "m", "path", "GB/s", "GFLOP/s", "of one processor"
-    );
-    for (layer, ty, rows, cols) in SHAPES {
-        let w = QMatrix::from_f32_quantized(ty, rows, cols, &values(rows * cols))?;
-        for m in [1, 4, 64, 512] {
-            let (x, dy) = (values(m * cols), values(m * rows));
-            let (mut y, mut dx) = (vec![0.0; m * rows], vec![0.0; m * cols]);
-            let show = |path: &str, (seconds, processor): (f64, Option<f64>)| {
+    for (model, layer, ty, rows, cols) in SHAPES {
+        let mut packed = None;
+        for m in [1, 2, 4, 8, 16, 64, 512] {
+            for path in ["int8", "f32", "bf16", "backward"] {
+                let label = format!(
+                    "{model:<8} {layer:<8} {:>5} {:>11} {:>5} {path:>8}",
+                    ty.name(),
+                    format!("{rows}x{cols}"),
+                    format!("m={m}")
+                );
+                let all: Vec<&str> = label.split_whitespace().collect();
+                if !words.iter().all(|word| all.contains(&word.as_str())) {
+                    continue;
+                }
+                if packed.is_none() {
+                    let mut w = matrix(ty, rows, cols);
+                    pack(&mut [&mut w], level, Sources::Keep)?;
+                    packed = Some(w);
+                }
+                let w = packed.as_ref().expect("packed just now");
+                let (x, dy) = (values(m * cols), values(m * rows));
+                let (mut y, mut dx) = (vec![0.0; m * rows], vec![0.0; m * cols]);
+                let (seconds, processor) = measure(|| match path {
+                    "int8" => w.forward(&x, m, &mut y, Precision::Int8, level),
+                    "f32" => w.forward(&x, m, &mut y, Precision::F32, level),
+                    "bf16" => w.forward(&x, m, &mut y, Precision::Bf16, level),
+                    _ => w.backward_input(&dy, m, &mut dx, level),
+                });
                 let giga_bytes = (w.row_bytes() * rows) as f64 / 1e9;
                 let giga_flops = 2e-9 * (m * rows * cols) as f64;
                 println!(
-                    "{layer:<10} {:>5} {:>11} {m:>4} {path:>9} {:>8.2} {:>8.1} {:>7.2} {:>8.1}",
-                    ty.name(),
-                    format!("{rows}x{cols}"),
+                    "{label} {:>8.2} {:>8.1} {:>7.2} {:>8.1}",
                     giga_bytes / seconds,
                     giga_flops / seconds,
                     processor.map_or(f64::NAN, |s| giga_bytes / s),
                     processor.map_or(f64::NAN, |s| giga_flops / s),
                 );
-            };
-            show(
-                "int8",
-                measure(|| w.forward(&x, m, &mut y, Precision::Int8, level)),
-            );
-            show(
-                "f32",
-                measure(|| w.forward(&x, m, &mut y, Precision::F32, level)),
-            );
-            show(
-                "bf16",
-                measure(|| w.forward(&x, m, &mut y, Precision::Bf16, level)),
-            );
-            show(
-                "backward",
-                measure(|| w.backward_input(&dy, m, &mut dx, level)),
-            );
+            }
         }
     }
-    row_operations(level);
+    if words.is_empty() {
+        row_operations(level);
+    }
     Ok(())
 }
 

@@ -43,6 +43,23 @@ impl MappedFile {
     pub fn bytes(&self, range: Range<usize>) -> Option<&[u8]> {
         self.map.get(range)
     }
+
+    /// Gives back the memory of `range`. Its bytes can still be read: the system fetches them again. Where that cannot be
+    /// asked for, nothing happens.
+    pub(crate) fn release(&self, range: Range<usize>) {
+        if range.is_empty() || range.end > self.map.len() {
+            return;
+        }
+        #[cfg(unix)]
+        // SAFETY: the mapping is of a file and never written to, so a page that is dropped comes back as it was.
+        let _ = unsafe {
+            self.map.unchecked_advise_range(
+                memmap2::UncheckedAdvice::DontNeed,
+                range.start,
+                range.len(),
+            )
+        };
+    }
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ pub enum Precision {
     /// Activations and weights rounded to bfloat16 (8 bits) where a matrix unit multiplies them, which is several times as
     /// fast for many rows; elsewhere the same as `F32`. For prompts.
     Bf16,
-    /// Activations rounded to signed bytes, one scale for each 32: about twice as fast when few rows are multiplied.
-    /// Types with 32-value integer blocks use it; the others multiply in f32 here too.
+    /// Activations rounded to signed bytes, one scale for each 32, and multiplied as integers: several times as fast, above
+    /// all for matrices that [`crate::pack`] laid out anew. The float types multiply in f32 here too.
     Int8,
 }
 
@@ -180,6 +180,13 @@ impl QMatrix {
         self.packed.as_ref()
     }
 
+    /// Gives back the memory of stored blocks that lie in a mapped file.
+    pub(crate) fn release_blocks(&self) {
+        if let Storage::Mapped { file, range } = &self.storage {
+            file.release(range.clone());
+        }
+    }
+
     pub(crate) fn set_packed(&mut self, packed: Option<Packed>) {
         self.packed = packed;
     }
@@ -246,7 +253,7 @@ impl QMatrix {
     pub fn forward(&self, x: &[f32], m: usize, y: &mut [f32], precision: Precision, level: Level) {
         assert_eq!(x.len(), m * self.cols, "x is [m, cols]");
         assert_eq!(y.len(), m * self.rows, "y is [m, rows]");
-        matmul::forward(self, x, m, y, precision, level);
+        matmul::forward(&mut [(self, y)], x, m, precision, level);
     }
 
     /// `dx[m, cols] = dy[m, rows] · W`: the gradient of [`QMatrix::forward`] with respect to its input. The weight is
@@ -259,4 +266,23 @@ impl QMatrix {
         assert_eq!(dx.len(), m * self.cols, "dx is [m, cols]");
         matmul::backward_input(self, dy, m, dx, level);
     }
+}
+
+/// Products of one `x[m, cols]` with several matrices, each as [`QMatrix::forward`] gives it to the bit: few rows are then
+/// one piece of work for the threads instead of several.
+///
+/// # Panics
+/// When the slices do not have those shapes.
+pub fn forward_together(
+    products: &mut [(&QMatrix, &mut [f32])],
+    x: &[f32],
+    m: usize,
+    precision: Precision,
+    level: Level,
+) {
+    for (w, y) in products.iter() {
+        assert_eq!(x.len(), m * w.cols, "x is [m, cols]");
+        assert_eq!(y.len(), m * w.rows, "y is [m, rows]");
+    }
+    matmul::forward(products, x, m, precision, level);
 }

@@ -2,21 +2,37 @@
 //! all of them and no sum is ever taken across a register. They lie in memory of their own, in large pages where the
 //! system has them: reading the weights is what a drawn token waits for.
 //!
-//! A group of 16 rows and a block of 32 columns is 16 scales, 16 minima where the type has them, and the integers: for 4 bits
-//! vector j holds columns 4 j to 4 j + 3 in the low halves and 16 + 4 j onwards in the high ones, the fifth bits follow as eight
-//! masks, and 8 bits are eight vectors. Byte 4 i + t of a vector is row i, column 4 j + t.
+//! A group of 16 rows is first its scales and then, from a multiple of 64 bytes on, its integers. Scales are those that are
+//! stored, so nothing is rounded: by 32 columns 16 half floats (and 16 minima, for types that have them); for the types in
+//! blocks of 256 columns 16 half floats (and 16 negated ones for the minima) and then, by 32 columns, two bytes a row: scale
+//! and minimum (Q4_K, Q5_K), or the scales of either 16 columns (Q6_K).
+//!
+//! The integers of 32 columns are vectors of 64 bytes, where byte 4 i + t of vector c is row i, column 4 c + t. Eight bits are
+//! eight vectors. Of fewer bits the lower four are four vectors, vector j having c = j in its low halves and c = 4 + j in the
+//! high ones. A fifth bit is one more vector whose bit c belongs to vector c; a fifth and sixth are two more, whose bits
+//! 2 j and 2 j + 1 belong to c = j and to c = 4 + j.
 
 use std::{ops::Range, sync::Arc};
 
-use crate::slices::SharedBytes;
+use crate::quant::{integers, scale_and_min};
+use crate::slices::SharedSlice;
 use crate::{Level, QMatrix, QuantType, team};
 
 /// Rows side by side.
 pub(crate) const GROUP_ROWS: usize = 16;
-/// Columns that share a scale.
-const BLOCK: usize = 32;
-/// Bytes that every matrix begins at a multiple of.
+/// Columns that share a scale of activations.
+pub(crate) const UNIT: usize = 32;
+/// Bytes that every matrix and the integers of every group begin at a multiple of.
 const ALIGNMENT: usize = 64;
+
+/// What happens to the stored blocks of matrices that were laid out anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sources {
+    /// They stay in memory, for training.
+    Keep,
+    /// The memory of a mapped file's is given back; who reads them all the same waits for the system to fetch them again.
+    Release,
+}
 
 /// A matrix's part of the memory that holds all of a model's.
 #[derive(Clone)]
@@ -30,37 +46,68 @@ impl Packed {
         // `pack` made the range from the length.
         self.pages.get(self.range.clone()).unwrap_or_default()
     }
+
+    /// Group `i` of a matrix of so many rows.
+    pub(crate) fn group(&self, i: usize, rows: usize) -> &[u8] {
+        let group = self.range.len() / rows.div_ceil(GROUP_ROWS).max(1);
+        &self.bytes()[i * group..][..group]
+    }
 }
 
-/// Bytes of a group of rows and a block of columns; none for types without 32-value integer blocks.
-pub(crate) const fn unit_bytes(ty: QuantType) -> Option<usize> {
-    match ty {
-        QuantType::Q4_0 => Some(32 + 256),
-        QuantType::Q4_1 => Some(64 + 256),
-        QuantType::Q5_0 => Some(32 + 256 + 64),
-        QuantType::Q5_1 => Some(64 + 256 + 64),
-        QuantType::Q8_0 => Some(32 + 512),
-        QuantType::F32
-        | QuantType::F16
-        | QuantType::BF16
-        | QuantType::Q4K
-        | QuantType::Q5K
-        | QuantType::Q6K => None,
+/// How a type is laid out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout {
+    /// Units whose scales stand together.
+    pub stretch: usize,
+    /// Bytes of those scales.
+    pub scale_bytes: usize,
+    /// Bytes of a unit's integers.
+    pub integer_bytes: usize,
+}
+
+impl Layout {
+    /// None for the float types.
+    pub(crate) const fn of(ty: QuantType) -> Option<Self> {
+        let (stretch, scale_bytes, integer_bytes) = match ty {
+            QuantType::Q4_0 => (1, 32, 256),
+            QuantType::Q4_1 => (1, 64, 256),
+            QuantType::Q5_0 => (1, 32, 320),
+            QuantType::Q5_1 => (1, 64, 320),
+            QuantType::Q8_0 => (1, 32, 512),
+            QuantType::Q4K => (8, 64 + 8 * 32, 256),
+            QuantType::Q5K => (8, 64 + 8 * 32, 320),
+            QuantType::Q6K => (8, 32 + 8 * 32, 384),
+            QuantType::F32 | QuantType::F16 | QuantType::BF16 => return None,
+        };
+        Some(Self {
+            stretch,
+            scale_bytes,
+            integer_bytes,
+        })
+    }
+
+    /// Where the integers of a group of `units` begin.
+    pub(crate) const fn integers_at(&self, units: usize) -> usize {
+        (units / self.stretch * self.scale_bytes).next_multiple_of(ALIGNMENT)
+    }
+
+    /// Bytes of a group of `units`.
+    pub(crate) const fn group_bytes(&self, units: usize) -> usize {
+        self.integers_at(units) + units * self.integer_bytes
     }
 }
 
 fn packed_bytes(w: &QMatrix) -> Option<usize> {
-    let units = w.rows().div_ceil(GROUP_ROWS) * (w.cols() / BLOCK);
-    Some(unit_bytes(w.quant_type())? * units).filter(|&bytes| bytes > 0)
+    let group = Layout::of(w.quant_type())?.group_bytes(w.cols() / UNIT);
+    Some(w.rows().div_ceil(GROUP_ROWS) * group).filter(|&bytes| bytes > 0)
 }
 
-/// Lays matrices out for the integer products of `level`, where it has such and their types do. What they take is read more
-/// than once, so the stored blocks stay where they are.
+/// Lays matrices out for the integer products of `level`, where it has such and their types do.
 ///
 /// # Errors
 /// When there is no memory.
-pub fn pack(matrices: &mut [&mut QMatrix], level: Level) -> std::io::Result<()> {
-    if level.primitives().is_none_or(|with| with.packed.is_none()) {
+pub fn pack(matrices: &mut [&mut QMatrix], level: Level, sources: Sources) -> std::io::Result<()> {
+    if level.primitives().is_none() {
         return Ok(());
     }
     let mut ranges = Vec::with_capacity(matrices.len());
@@ -79,17 +126,21 @@ pub fn pack(matrices: &mut [&mut QMatrix], level: Level) -> std::io::Result<()> 
     // A wish: without large pages it is slower and no less right.
     #[cfg(target_os = "linux")]
     let _ = pages.advise(memmap2::Advice::HugePage);
-    let shared = SharedBytes::new(&mut pages);
+    let shared = SharedSlice::new(&mut pages);
     for (w, range) in matrices.iter().zip(&ranges) {
-        let Some((range, unit)) = range.clone().zip(unit_bytes(w.quant_type())) else {
+        let Some((range, layout)) = range.clone().zip(Layout::of(w.quant_type())) else {
             continue;
         };
-        let group = w.cols() / BLOCK * unit;
+        let group = layout.group_bytes(w.cols() / UNIT);
         team::for_each(w.rows().div_ceil(GROUP_ROWS), |i| {
             // SAFETY: groups do not overlap.
             let to = unsafe { shared.part(range.start + i * group, group) };
-            pack_group(w, i * GROUP_ROWS, unit, to);
+            pack_group(w, i * GROUP_ROWS, &layout, to);
         });
+        // Matrix by matrix, so that both forms of a model are never in memory together.
+        if sources == Sources::Release {
+            w.release_blocks();
+        }
     }
     let pages = Arc::new(pages.make_read_only()?);
     for (w, range) in matrices.iter_mut().zip(ranges) {
@@ -102,43 +153,103 @@ pub fn pack(matrices: &mut [&mut QMatrix], level: Level) -> std::io::Result<()> 
 }
 
 /// Rows from `first` on; rows that are not there stay zero and are never read back.
-fn pack_group(w: &QMatrix, first: usize, unit: usize, to: &mut [u8]) {
+fn pack_group(w: &QMatrix, first: usize, layout: &Layout, to: &mut [u8]) {
+    /// One loop a type.
+    macro_rules! by_type {
+        ($($ty:ident $bits:literal),*) => {
+            match w.quant_type() {
+                $(QuantType::$ty => pack_rows::<$bits>(
+                    w, first, layout, to, |block, unit| integers(QuantType::$ty, block, unit)
+                ),)*
+                QuantType::F32 | QuantType::F16 | QuantType::BF16 => {}
+            }
+        };
+    }
+    by_type!(Q4_0 4, Q4_1 4, Q5_0 5, Q5_1 5, Q8_0 8, Q4K 4, Q5K 5, Q6K 6);
+}
+
+fn pack_rows<const BITS: u8>(
+    w: &QMatrix,
+    first: usize,
+    layout: &Layout,
+    to: &mut [u8],
+    read: impl Fn(&[u8], usize) -> [u8; UNIT],
+) {
     let ty = w.quant_type();
+    let (scales, integers) = to.split_at_mut(layout.integers_at(w.cols() / UNIT));
     for i in 0..GROUP_ROWS.min(w.rows() - first) {
         let blocks = w.row(first + i).chunks_exact(ty.block_bytes());
-        for (block, to) in blocks.zip(to.chunks_exact_mut(unit)) {
-            pack_block(ty, block, i, to);
+        let scales = scales.chunks_exact_mut(layout.scale_bytes);
+        let units = integers.chunks_exact_mut(layout.stretch * layout.integer_bytes);
+        for ((block, scales), units) in blocks.zip(scales).zip(units) {
+            pack_scales(ty, block, i, scales);
+            for (unit, to) in units.chunks_exact_mut(layout.integer_bytes).enumerate() {
+                pack_integers::<BITS>(&read(block, unit), i, to);
+            }
         }
     }
 }
 
-/// One row's block into its places of a unit.
-fn pack_block(ty: QuantType, block: &[u8], i: usize, to: &mut [u8]) {
-    let (scale, rest) = block.split_at(2);
-    to[2 * i..][..2].copy_from_slice(scale);
-    let to = &mut to[2 * GROUP_ROWS..];
-    let (to, rest) = if matches!(ty, QuantType::Q4_1 | QuantType::Q5_1) {
-        to[2 * i..][..2].copy_from_slice(&rest[..2]);
-        (&mut to[2 * GROUP_ROWS..], &rest[2..])
-    } else {
-        (to, rest)
+/// The scales of row `i` into their places.
+fn pack_scales(ty: QuantType, block: &[u8], i: usize, to: &mut [u8]) {
+    let halves = |at: usize| 2 * (GROUP_ROWS * at + i);
+    match ty {
+        QuantType::Q4_0 | QuantType::Q5_0 | QuantType::Q8_0 => {
+            to[halves(0)..][..2].copy_from_slice(&block[..2]);
+        }
+        QuantType::Q4_1 | QuantType::Q5_1 => {
+            to[halves(0)..][..2].copy_from_slice(&block[..2]);
+            to[halves(1)..][..2].copy_from_slice(&block[2..4]);
+        }
+        QuantType::Q4K | QuantType::Q5K => {
+            to[halves(0)..][..2].copy_from_slice(&block[..2]);
+            // Minima are taken off; negated, they are added as those of the other types.
+            to[halves(1)..][..2].copy_from_slice(&[block[2], block[3] ^ 0x80]);
+            for (unit, to) in to[64..].chunks_exact_mut(2 * GROUP_ROWS).enumerate() {
+                (to[i], to[GROUP_ROWS + i]) = scale_and_min(&block[4..16], unit);
+            }
+        }
+        QuantType::Q6K => {
+            to[halves(0)..][..2].copy_from_slice(&block[208..210]);
+            for (unit, to) in to[32..].chunks_exact_mut(2 * GROUP_ROWS).enumerate() {
+                (to[i], to[GROUP_ROWS + i]) = (block[192 + 2 * unit], block[193 + 2 * unit]);
+            }
+        }
+        QuantType::F32 | QuantType::F16 | QuantType::BF16 => {}
+    }
+}
+
+/// The integers of row `i` and 32 columns into their places.
+#[inline(always)]
+fn pack_integers<const BITS: u8>(q: &[u8; UNIT], i: usize, to: &mut [u8]) {
+    let words: [u32; 8] = std::array::from_fn(|c| {
+        u32::from_le_bytes([q[4 * c], q[4 * c + 1], q[4 * c + 2], q[4 * c + 3]])
+    });
+    let mut put = |vector: usize, word: u32| {
+        to[64 * vector + 4 * i..][..4].copy_from_slice(&word.to_le_bytes());
     };
-    let place = |column: usize| column / 4 * 64 + 4 * i + column % 4;
-    if ty == QuantType::Q8_0 {
-        for (column, value) in rest.iter().enumerate() {
-            // Signed to unsigned: 128 more, which the product takes off again.
-            to[place(column)] = value ^ 0x80;
+    if BITS == 8 {
+        for (c, word) in words.into_iter().enumerate() {
+            put(c, word);
         }
         return;
     }
-    let five = matches!(ty, QuantType::Q5_0 | QuantType::Q5_1);
-    let (bits, nibbles) = rest.split_at(if five { 4 } else { 0 });
-    for (column, pair) in nibbles.iter().enumerate() {
-        // Stored as columns c and 16 + c in one byte, as it stays.
-        to[place(column)] = *pair;
+    const LOW: u32 = 0x0f0f_0f0f;
+    for j in 0..4 {
+        put(j, (words[j] & LOW) | (words[4 + j] & LOW) << 4);
     }
-    for (column, fifth) in (0..bits.len() * 8).map(|c| (c, bits[c / 8] >> (c % 8) & 1)) {
-        let bit = 4 * i + column % 4;
-        to[256 + column / 4 * 8 + bit / 8] |= fifth << (bit % 8);
+    let mut top = [0_u32; 2];
+    for (c, word) in words.into_iter().enumerate() {
+        match BITS {
+            5 => top[0] |= (word >> 4 & 0x0101_0101) << c,
+            6 => top[c / 4] |= (word >> 4 & 0x0303_0303) << (c % 4 * 2),
+            _ => {}
+        }
+    }
+    if BITS > 4 {
+        put(4, top[0]);
+    }
+    if BITS > 5 {
+        put(5, top[1]);
     }
 }

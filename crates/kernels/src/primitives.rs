@@ -2,7 +2,7 @@
 //!
 //! Adding a level means filling in one more table; the reference has none and is written out where it is used.
 
-use crate::matmul::int8::Activations;
+use crate::matmul::int8::{Block, Panel};
 use crate::matmul::planes::{Product, Tile};
 use crate::slices::Strided;
 use crate::{Activation, Level, QuantType};
@@ -22,12 +22,11 @@ pub(crate) const WIDE_COLS: usize = 64;
 pub(crate) type WideTile =
     fn(usize, usize, Strided<'_>, Strided<'_>, &mut [[f32; WIDE_COLS]; WIDE_ROWS]);
 
-/// Type, rows of weights, their blocks, activations, the first row of those, results `[rows of activations, rows]`. A result
-/// does not depend on the rows beside it.
-pub(crate) type Dot = fn(QuantType, usize, &[u8], &Activations, usize, &mut [f32]);
-/// Type, groups of packed rows, activations, the first row of those, results `[rows of activations, rows of the groups]`:
-/// one to four rows of activations.
-pub(crate) type PackedDot = fn(QuantType, &[u8], &Activations, usize, &mut [f32]);
+/// Type, groups of packed rows, activations, results `[rows of activations, rows of the groups]`. A result does not depend on
+/// the rows beside it.
+pub(crate) type PackedDot = fn(QuantType, &[u8], Panel<'_>, &mut [f32]);
+/// Type, a group of packed rows, its values `[columns, 16]`, to the bits that decoding the stored blocks gives.
+pub(crate) type Unpack = fn(QuantType, &[u8], &mut [f32]);
 /// Gradient of a row of RMS norm: x, weight, eps, dy, dx.
 pub(crate) type RmsNormBackward = fn(&[f32], &[f32], f32, &[f32], &mut [f32]);
 /// Gradient of a gated activation: which, gate, up, dy, dgate, dup.
@@ -42,6 +41,8 @@ pub(crate) struct MatrixUnit {
     pub pack_rows: PackRows,
     /// 16 rows, so many floats apart, as tiles of B with the rows as its columns.
     pub pack_transposed: fn(&[f32], usize, &mut [Tile], &mut [Tile]),
+    /// A group of packed rows as tiles of B with the rows as its columns.
+    pub pack_group: fn(QuantType, &[u8], &mut [Tile], &mut [Tile]),
     /// 32 rows of 16 columns, so many floats apart, as a tile of B.
     pub pack_interleaved: fn(&[f32], usize, &mut Tile, Option<&mut Tile>),
     /// Calls with the unit configured for this thread. The callee must not wait for other tasks.
@@ -64,12 +65,14 @@ pub(crate) struct Primitives {
     pub transpose: fn(usize, usize, Strided<'_>, &mut [f32]),
     /// The matrix unit, where there is one.
     pub matrix: Option<&'static MatrixUnit>,
-    /// Rounds activations to signed bytes: values, columns of a row.
-    pub round: fn(&[f32], usize) -> Activations,
-    /// Integer dot products of packed weights, where there are such.
-    pub packed: Option<PackedDot>,
-    /// Integer dot products of rows of weight blocks with one to four rows of rounded activations.
-    pub dot: Dot,
+    /// Rounds rows of activations that are multiplied together to signed bytes: values, columns, blocks.
+    pub round: fn(&[f32], usize, &mut [Block]),
+    /// Integer dot products of packed weights.
+    pub packed: PackedDot,
+    /// How many rows of activations that takes at most.
+    pub panel_rows: usize,
+    /// Decodes a group of packed rows.
+    pub unpack: Unpack,
     /// One row of RMS norm: x, weight, eps, y.
     pub rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
     /// Its gradient.

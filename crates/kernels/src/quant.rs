@@ -237,7 +237,7 @@ fn decode_q8_0(b: &[u8; 34], y: &mut [f32; 32]) {
 /// Scale and minimum of group `j` of 8, six bits each, packed in 12 bytes: groups 0-3 use the low six bits of bytes
 /// j and j + 4; groups 4-7 take four bits from byte j + 4 and two from the top of the earlier bytes.
 #[inline(always)]
-fn scale_and_min(packed: &[u8], j: usize) -> (u8, u8) {
+pub(crate) fn scale_and_min(packed: &[u8], j: usize) -> (u8, u8) {
     if j < 4 {
         (packed[j] & 63, packed[j + 4] & 63)
     } else {
@@ -298,6 +298,56 @@ fn decode_q6k(b: &[u8; 210], y: &mut [f32; 256]) {
             let nibble = (low[quarter % 2 * 32 + l] >> (quarter / 2 * 4)) & 15;
             let q = nibble | (((high[l] >> (quarter * 2)) & 3) << 4);
             *value = d * f32::from(scales[i / 16] as i8) * (f32::from(q) - 32.0);
+        }
+    }
+}
+
+/// The stored integers of columns `32 unit..` of a block, as they are: unsigned, before anything is taken off them.
+/// Signed bytes count from -128 on.
+///
+/// # Panics
+/// For the float types, which have none, and when the block is cut short.
+#[inline(always)]
+pub(crate) fn integers(ty: QuantType, block: &[u8], unit: usize) -> [u8; 32] {
+    let two_halves = |nibbles: &[u8]| -> [u8; 32] {
+        std::array::from_fn(|i| (nibbles[i % 16] >> (i / 16 * 4)) & 15)
+    };
+    let with_fifth = |high: &[u8], nibbles: &[u8]| {
+        let mut q = two_halves(nibbles);
+        for (i, q) in q.iter_mut().enumerate() {
+            *q |= ((high[i / 8] >> (i % 8)) & 1) << 4;
+        }
+        q
+    };
+    match ty {
+        QuantType::Q4_0 => two_halves(&block[2..18]),
+        QuantType::Q4_1 => two_halves(&block[4..20]),
+        QuantType::Q5_0 => with_fifth(&block[2..6], &block[6..22]),
+        QuantType::Q5_1 => with_fifth(&block[4..8], &block[8..24]),
+        QuantType::Q8_0 => {
+            let signed = &block[2..34];
+            std::array::from_fn(|i| signed[i] ^ 0x80)
+        }
+        QuantType::Q4K => {
+            let nibbles = &block[16 + unit / 2 * 32..][..32];
+            std::array::from_fn(|i| (nibbles[i] >> (unit % 2 * 4)) & 15)
+        }
+        QuantType::Q5K => {
+            let (high, nibbles) = (&block[16..48], &block[48 + unit / 2 * 32..][..32]);
+            std::array::from_fn(|i| {
+                ((nibbles[i] >> (unit % 2 * 4)) & 15) | (((high[i] >> unit) & 1) << 4)
+            })
+        }
+        QuantType::Q6K => {
+            let (half, quarter) = (unit / 4, unit % 4);
+            let low = &block[half * 64 + quarter % 2 * 32..][..32];
+            let high = &block[128 + half * 32..][..32];
+            std::array::from_fn(|i| {
+                ((low[i] >> (quarter / 2 * 4)) & 15) | (((high[i] >> (quarter * 2)) & 3) << 4)
+            })
+        }
+        QuantType::F32 | QuantType::F16 | QuantType::BF16 => {
+            unreachable!("{} has no integers", ty.name())
         }
     }
 }

@@ -105,26 +105,26 @@ impl SharedOutput<'_> {
     }
 }
 
-/// Bytes whose parts are written by several threads.
-pub(crate) struct SharedBytes<'a> {
-    start: *mut u8,
+/// Values whose parts are written by several threads.
+pub(crate) struct SharedSlice<'a, T> {
+    start: *mut T,
     len: usize,
-    _borrow: PhantomData<&'a mut [u8]>,
+    _borrow: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: as `SharedOutput`.
-unsafe impl Sync for SharedBytes<'_> {}
+unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
 
-impl<'a> SharedBytes<'a> {
-    pub(crate) fn new(bytes: &'a mut [u8]) -> Self {
+impl<'a, T> SharedSlice<'a, T> {
+    pub(crate) fn new(values: &'a mut [T]) -> Self {
         Self {
-            start: bytes.as_mut_ptr(),
-            len: bytes.len(),
+            start: values.as_mut_ptr(),
+            len: values.len(),
             _borrow: PhantomData,
         }
     }
 
-    /// `len` bytes from `at` on.
+    /// `len` values from `at` on.
     ///
     /// # Safety
     /// No other part handed out while this one lives overlaps it.
@@ -132,8 +132,8 @@ impl<'a> SharedBytes<'a> {
     /// # Panics
     /// When the part does not lie within.
     #[allow(clippy::mut_from_ref)] // disjointness is the caller's promise
-    pub(crate) unsafe fn part(&self, at: usize, len: usize) -> &mut [u8] {
-        assert!(at <= self.len && len <= self.len - at, "within the bytes");
+    pub(crate) unsafe fn part(&self, at: usize, len: usize) -> &mut [T] {
+        assert!(at <= self.len && len <= self.len - at, "within the slice");
         // SAFETY: as in `SharedOutput::part`.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
     }

@@ -68,6 +68,7 @@ fn inferred(decoder: &Decoder, text: &Text) -> Vec<Vec<f64>> {
     let mut rows = Vec::new();
     for tokens in [first, second, third] {
         let sequence = Sequence {
+            steer: &[],
             cache: &mut cache,
             tokens,
             branches: None,
@@ -174,6 +175,7 @@ fn scores_are_those_of_transformers_on_every_device() {
                 // Under a shared beginning, as dimensions are read.
                 let (prefix, rest) = text.tokens.split_at(9);
                 let request = ScoreRequest {
+                    steer: Vec::new(),
                     prefix: prefix.to_vec(),
                     continuations: vec![rest.to_vec()],
                     adapter: None,

@@ -1,9 +1,7 @@
 //! Adapters: gradients, files, and their effect at inference.
 
 use candle_core::{Device, Tensor, Var};
-use idiolect_engine::{
-    Adapter, LoadedModel, LoraConfig, LoraWeights, Precision, Sequence, Target, Wanted,
-};
+use idiolect_engine::{Adapter, LoadedModel, LoraConfig, LoraWeights, Precision, Sequence, Target};
 use idiolect_llm::{
     AdapterSource, Cancel, DeviceWish, LlmError, ScoreRequest, TextModel, Token,
     testing::{Storage, TinyGguf},
@@ -19,7 +17,7 @@ const TEXT: [Token; 24] = [
     5, 90, 33, 200, 17, 60, 61, 9, 14, 140, 180, 22, 23, 24, 99, 101, 7, 45, 222, 12, 80, 3, 44, 70,
 ];
 
-fn all_linears() -> LoraConfig {
+pub(crate) fn all_linears() -> LoraConfig {
     LoraConfig {
         rank: 4,
         alpha: 8.0,
@@ -28,7 +26,7 @@ fn all_linears() -> LoraConfig {
 }
 
 /// Weights whose B is not zero, as after some training.
-fn trained(model: &LoadedModel, config: &LoraConfig, seed: u64) -> LoraWeights {
+pub(crate) fn trained(model: &LoadedModel, config: &LoraConfig, seed: u64) -> LoraWeights {
     let lora = LoraWeights::new(config, model.config(), &Device::Cpu, seed).unwrap();
     for (i, (_, factors)) in lora.factors().enumerate() {
         let b = &factors.b;
@@ -138,7 +136,7 @@ fn the_loss_is_the_scores_sum() {
     let request = ScoreRequest {
         prefix: vec![],
         continuations: vec![TEXT.to_vec()],
-        adapter: None,
+        ..ScoreRequest::default()
     };
     let scores = model.score(&[request], &Cancel::new()).unwrap();
     for (i, (nll, score)) in nll.iter().zip(&scores[0][0]).enumerate() {
@@ -158,11 +156,8 @@ fn the_loss_is_the_scores_sum() {
 fn hidden(model: &LoadedModel, adapter: Option<(&Adapter, f32)>) -> Vec<f32> {
     let mut cache = model.decoder().cache(1).unwrap();
     let sequence = Sequence {
-        cache: &mut cache,
-        tokens: &TEXT,
-        branches: None,
         adapter,
-        wanted: Wanted::All,
+        ..Sequence::new(&mut cache, &TEXT)
     };
     let out = model
         .decoder()
@@ -257,6 +252,7 @@ fn adapters_turn_on_off_and_up_by_request() {
             dir: dir.path().to_owned(),
             scale,
         }),
+        ..ScoreRequest::default()
     };
     let scales = [None, Some(0.0), Some(1.0), None, Some(0.5), Some(1.0)];
     let requests: Vec<_> = scales.iter().map(|&s| request(s)).collect();

@@ -10,7 +10,7 @@ use idiolect_llm::{
     Token,
 };
 
-use crate::fixture;
+use crate::{fixture, forms};
 
 /// Largest difference of a log-probability from the recorded f32 run.
 const F32_TOLERANCE: f32 = 1e-3;
@@ -82,7 +82,7 @@ fn score(model: &LoadedModel, tokens: &[Token], precision: Precision) -> Vec<f32
     let request = ScoreRequest {
         prefix: vec![],
         continuations: vec![tokens.to_vec()],
-        adapter: None,
+        ..ScoreRequest::default()
     };
     model
         .with_team(|| model.score_at(&[request], precision, &Cancel::new()))
@@ -338,7 +338,7 @@ fn it_answers_a_question_and_ends_its_turn() {
             &[GenerateRequest {
                 prompt,
                 sampling,
-                adapter: None,
+                ..GenerateRequest::default()
             }],
             &Cancel::new(),
             &mut |_, _| {},
@@ -347,6 +347,15 @@ fn it_answers_a_question_and_ends_its_turn() {
         .remove(0);
     assert!(answer.text.contains("Paris"), "{}", answer.text);
     assert_eq!(answer.ended, Ended::Stop, "it ends its turn");
+}
+
+#[test]
+fn a_nonsense_prompt_still_yields_json_of_the_schema() {
+    let Some(model) = smollm2() else { return };
+    for seed in 0..3 {
+        let generation = forms::written(model, "))) purple 77 %%% the", forms::bounded(), seed);
+        forms::assert_bounded(&generation.unwrap());
+    }
 }
 
 #[test]

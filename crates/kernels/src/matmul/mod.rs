@@ -8,22 +8,39 @@ mod tiled;
 use crate::primitives::Primitives;
 use crate::{Level, Precision, QMatrix, team};
 
+/// Several matrices over one input.
 pub(crate) fn forward(
-    w: &QMatrix,
+    products: &mut [(&QMatrix, &mut [f32])],
     x: &[f32],
     m: usize,
-    y: &mut [f32],
     precision: Precision,
     level: Level,
 ) {
-    let by_integers = precision == Precision::Int8 && int8::applies_to(w.quant_type());
-    match level.primitives() {
-        Some(with) if by_integers => int8::forward(with, w, &(with.round)(x, w.cols()), m, y),
-        Some(with) => by_floats(with, w, x, m, y, precision),
-        None if by_integers => {
-            reference::forward(w, &int8::Activations::round(x, w.cols()).values(), m, y)
+    let with = level.primitives();
+    let by_integers =
+        |w: &QMatrix| precision == Precision::Int8 && int8::applies_to(w.quant_type());
+    for (w, y) in products.iter_mut().filter(|(w, _)| !by_integers(w)) {
+        match with {
+            Some(with) => by_floats(with, w, x, m, y, precision),
+            None => reference::forward(w, x, m, y),
         }
-        None => reference::forward(w, x, m, y),
+    }
+    let mut rounded: Vec<_> = products
+        .iter_mut()
+        .filter(|(w, _)| by_integers(w))
+        .map(|(w, y)| (*w, &mut **y))
+        .collect();
+    let Some((first, _)) = rounded.first() else {
+        return;
+    };
+    let x = int8::Activations::round(with, x, first.cols());
+    match with {
+        Some(with) => int8::forward(with, &mut rounded, &x, m),
+        None => {
+            for (w, y) in rounded {
+                reference::forward(w, &x.values(), m, y);
+            }
+        }
     }
 }
 

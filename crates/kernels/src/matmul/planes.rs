@@ -167,9 +167,33 @@ impl SharedTiles {
 }
 
 /// Cuts `m` rows of `cols` numbers, the activations, in parallel.
-fn cut_rows(unit: &MatrixUnit, x: Strided<'_>, m: usize, cols: usize, planes: usize) -> Vec<Tile> {
+///
+/// The rows that the last tiles have room for beyond `m` are of any content, and so are the sums they take part in.
+fn cut_rows<R>(
+    unit: &MatrixUnit,
+    x: Strided<'_>,
+    (m, cols): (usize, usize),
+    planes: usize,
+    work: impl FnOnce(&Cut<'_>) -> R,
+) -> R {
+    thread_local! {
+        static CUT: Cell<Vec<Tile>> = const { Cell::new(Vec::new()) };
+    }
     let (blocks, depth) = (m.div_ceil(SIDE), cols.div_ceil(DEPTH));
-    let mut tiles = vec![EMPTY; planes * blocks * depth];
+    with_kept(&CUT, planes * blocks * depth, |tiles| {
+        cut_into(unit, x, (m, cols), planes, tiles);
+        work(&Cut::new(tiles, planes, depth))
+    })
+}
+
+fn cut_into(
+    unit: &MatrixUnit,
+    x: Strided<'_>,
+    (m, cols): (usize, usize),
+    planes: usize,
+    tiles: &mut [Tile],
+) {
+    let (blocks, depth) = (m.div_ceil(SIDE), cols.div_ceil(DEPTH));
     let runs = SharedTiles(tiles.as_mut_ptr());
     team::for_each(blocks, |block| {
         let rows = SIDE.min(m - block * SIDE);
@@ -180,11 +204,10 @@ fn cut_rows(unit: &MatrixUnit, x: Strided<'_>, m: usize, cols: usize, planes: us
         let rest = if planes > 1 { run(1) } else { &mut [] };
         (unit.pack_rows)(x.from(block * SIDE * x.stride), rows, cols, run(0), rest);
     });
-    tiles
 }
 
 /// Tiles that are multiplied before the next blocks take their turn: so many of two blocks of A stay in a first-level cache.
-const RUN: usize = 8;
+const RUN: usize = 48;
 /// Bytes of cut weights that a task works on at a time: within a second-level cache, beside the activations.
 const PANEL_BYTES: usize = 384 * 1024;
 
@@ -202,9 +225,19 @@ pub(crate) fn forward(
         y.fill(0.0);
         return;
     }
-    let depth = cols.div_ceil(DEPTH);
-    let a_tiles = cut_rows(unit, Strided::new(x, cols), m, cols, planes);
-    let a = Cut::new(&a_tiles, planes, depth);
+    cut_rows(unit, Strided::new(x, cols), (m, cols), planes, |a| {
+        forward_cut((unit, with), w, (a, m), y, planes);
+    });
+}
+
+fn forward_cut(
+    (unit, with): (&MatrixUnit, &Primitives),
+    w: &QMatrix,
+    (a, m): (&Cut<'_>, usize),
+    y: &mut [f32],
+    planes: usize,
+) {
+    let (rows, depth) = (w.rows(), w.cols().div_ceil(DEPTH));
     let fits = PANEL_BYTES / (planes * depth * size_of::<Tile>());
     let shared_out = rows.div_ceil(team::threads() * 4 * SIDE);
     // Whole pairs of blocks, at least one.
@@ -216,22 +249,16 @@ pub(crate) fn forward(
         let blocks = count.div_ceil(SIDE);
         with_tile_scratch(planes * blocks * depth, |tiles| {
             let (to, rest) = tiles.split_at_mut(blocks * depth);
-            let stride = depth * DEPTH;
-            with_scratch(SIDE * stride, |decoded| {
+            if let Some(packed) = w.packed() {
                 for block in 0..blocks {
-                    for (i, decoded) in decoded.chunks_exact_mut(stride).enumerate() {
-                        let row = first + block * SIDE + i;
-                        let known = if row < rows { cols } else { 0 };
-                        decoded[known..].fill(0.0);
-                        if row < rows {
-                            (with.dequantize)(w.quant_type(), w.row(row), &mut decoded[..cols]);
-                        }
-                    }
                     let here = block * depth..(block + 1) * depth;
                     let rest = rest.get_mut(here.clone()).unwrap_or_default();
-                    (unit.pack_transposed)(decoded, stride, &mut to[here], rest);
+                    let group = packed.group(first / SIDE + block, rows);
+                    (unit.pack_group)(w.quant_type(), group, &mut to[here], rest);
                 }
-            });
+            } else {
+                cut_stored((unit, with), w, (first, blocks), to, rest);
+            }
             let b = Cut::new(tiles, planes, depth);
             (unit.with_tiles)(&mut || {
                 for from in (0..depth).step_by(RUN) {
@@ -244,7 +271,7 @@ pub(crate) fn forward(
                                 cols: (first + col, count - col),
                                 add: from > 0,
                             };
-                            let (a, b) = ((&a, row / SIDE, from), (&b, col / SIDE, from));
+                            let (a, b) = ((a, row / SIDE, from), (&b, col / SIDE, from));
                             // SAFETY: configured just now; this task alone writes the columns of its rows of W.
                             unsafe { multiply(unit, a, b, run, &target) };
                         }
@@ -252,6 +279,33 @@ pub(crate) fn forward(
                 }
             });
         });
+    });
+}
+
+/// Blocks of sixteen rows of W from `first` on, as tiles of B: `[blocks, depth]`.
+fn cut_stored(
+    (unit, with): (&MatrixUnit, &Primitives),
+    w: &QMatrix,
+    (first, blocks): (usize, usize),
+    to: &mut [Tile],
+    rest: &mut [Tile],
+) {
+    let (rows, cols, depth) = (w.rows(), w.cols(), w.cols().div_ceil(DEPTH));
+    let stride = depth * DEPTH;
+    with_scratch(SIDE * stride, |decoded| {
+        for block in 0..blocks {
+            for (i, decoded) in decoded.chunks_exact_mut(stride).enumerate() {
+                let row = first + block * SIDE + i;
+                let known = if row < rows { cols } else { 0 };
+                decoded[known..].fill(0.0);
+                if row < rows {
+                    (with.dequantize)(w.quant_type(), w.row(row), &mut decoded[..cols]);
+                }
+            }
+            let here = block * depth..(block + 1) * depth;
+            let rest = rest.get_mut(here.clone()).unwrap_or_default();
+            (unit.pack_transposed)(decoded, stride, &mut to[here], rest);
+        }
     });
 }
 
@@ -280,54 +334,49 @@ pub(crate) fn backward_input(
     let output = SharedOutput::new(dx, cols);
     for cut_from in (0..rows).step_by(BACKWARD_CUT) {
         let cut_rows_of_w = BACKWARD_CUT.min(rows - cut_from);
-        let a_tiles = cut_rows(
-            unit,
-            Strided::new(&dy[cut_from..], rows),
-            m,
-            cut_rows_of_w,
-            planes,
-        );
-        let a = Cut::new(&a_tiles, planes, cut_rows_of_w.div_ceil(DEPTH));
-        let task = |task: usize| {
-            let (left, top) = (task % across * wide, task / across * tall);
-            let (width, height) = (wide.min(cols - left), tall.min(m - top));
-            let blocks = width.div_ceil(SIDE);
-            for piece in (0..cut_rows_of_w).step_by(BACKWARD_ROWS) {
-                let count = BACKWARD_ROWS.min(cut_rows_of_w - piece);
-                let depth = count.div_ceil(DEPTH);
-                with_tile_scratch(planes * blocks * depth, |tiles| {
-                    decode_interleaved(
-                        (unit, with),
-                        (w, cut_from + piece, count),
-                        (left, width),
-                        planes,
-                        tiles,
-                    );
-                    let b = Cut::new(tiles, planes, depth);
-                    (unit.with_tiles)(&mut || {
-                        for from in (0..depth).step_by(RUN) {
-                            let run = RUN.min(depth - from);
-                            for row in (0..height).step_by(2 * SIDE) {
-                                for col in (0..width).step_by(2 * SIDE) {
-                                    let target = Target {
-                                        output: &output,
-                                        rows: (top + row, height - row),
-                                        cols: (left + col, width - col),
-                                        add: cut_from + piece + from > 0,
-                                    };
-                                    let a = (&a, (top + row) / SIDE, piece / DEPTH + from);
-                                    let b = (&b, col / SIDE, from);
-                                    // SAFETY: configured just now; this task alone writes rows `top..` and columns
-                                    // `left..` of its rectangle.
-                                    unsafe { multiply(unit, a, b, run, &target) };
+        let slopes = Strided::new(&dy[cut_from..], rows);
+        cut_rows(unit, slopes, (m, cut_rows_of_w), planes, |a| {
+            let task = |task: usize| {
+                let (left, top) = (task % across * wide, task / across * tall);
+                let (width, height) = (wide.min(cols - left), tall.min(m - top));
+                let blocks = width.div_ceil(SIDE);
+                for piece in (0..cut_rows_of_w).step_by(BACKWARD_ROWS) {
+                    let count = BACKWARD_ROWS.min(cut_rows_of_w - piece);
+                    let depth = count.div_ceil(DEPTH);
+                    with_tile_scratch(planes * blocks * depth, |tiles| {
+                        decode_interleaved(
+                            (unit, with),
+                            (w, cut_from + piece, count),
+                            (left, width),
+                            planes,
+                            tiles,
+                        );
+                        let b = Cut::new(tiles, planes, depth);
+                        (unit.with_tiles)(&mut || {
+                            for from in (0..depth).step_by(RUN) {
+                                let run = RUN.min(depth - from);
+                                for row in (0..height).step_by(2 * SIDE) {
+                                    for col in (0..width).step_by(2 * SIDE) {
+                                        let target = Target {
+                                            output: &output,
+                                            rows: (top + row, height - row),
+                                            cols: (left + col, width - col),
+                                            add: cut_from + piece + from > 0,
+                                        };
+                                        let a = (a, (top + row) / SIDE, piece / DEPTH + from);
+                                        let b = (&b, col / SIDE, from);
+                                        // SAFETY: configured just now; this task alone writes rows `top..` and columns
+                                        // `left..` of its rectangle.
+                                        unsafe { multiply(unit, a, b, run, &target) };
+                                    }
                                 }
                             }
-                        }
+                        });
                     });
-                });
-            }
-        };
-        team::for_each(across * m.div_ceil(tall), task);
+                }
+            };
+            team::for_each(across * m.div_ceil(tall), task);
+        });
     }
 }
 
@@ -371,12 +420,20 @@ fn with_tile_scratch<R>(len: usize, work: impl FnOnce(&mut [Tile]) -> R) -> R {
     thread_local! {
         static TILES: Cell<Vec<Tile>> = const { Cell::new(Vec::new()) };
     }
+    with_kept(&TILES, len, work)
+}
+
+fn with_kept<R>(
+    kept: &'static std::thread::LocalKey<Cell<Vec<Tile>>>,
+    len: usize,
+    work: impl FnOnce(&mut [Tile]) -> R,
+) -> R {
     // Taken out rather than borrowed, as in `with_scratch`.
-    let mut tiles = TILES.take();
+    let mut tiles = kept.take();
     if tiles.len() < len {
         tiles.resize(len, EMPTY);
     }
     let result = work(&mut tiles[..len]);
-    TILES.set(tiles);
+    kept.set(tiles);
     result
 }

@@ -3,6 +3,7 @@
 
 use crate::QMatrix;
 use crate::matmul::backward_rectangle;
+use crate::packed::{GROUP_ROWS, Packed};
 use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
@@ -14,6 +15,8 @@ const DEPTH: usize = 256;
 /// Rows are this many floats longer in scratch memory than they need be, because rows a power of two apart fall on the
 /// same cache lines and push one another out.
 const STRIDE_PADDING: usize = 16;
+/// Rows of so many floats, or a multiple, do that.
+const POWERS: usize = 256;
 /// Rows of W that the backward product decodes at a time.
 const BACKWARD_DEPTH: usize = 128;
 
@@ -22,6 +25,9 @@ pub(crate) fn forward(with: &Primitives, w: &QMatrix, x: &[f32], m: usize, y: &m
     let (rows, cols) = (w.rows(), w.cols());
     if m == 0 || rows == 0 {
         return;
+    }
+    if let Some(packed) = w.packed() {
+        return forward_packed(with, w, packed, (x, m), y);
     }
     // x as [m / 16, cols, 16]: a tile's columns are rows of x, and all panels share the packing.
     let mut packed = vec![0.0_f32; m.div_ceil(TILE_COLS) * cols * TILE_COLS];
@@ -68,6 +74,57 @@ pub(crate) fn forward(with: &Primitives, w: &QMatrix, x: &[f32], m: usize, y: &m
                         *y = sums[i];
                     }
                 }
+            }
+        });
+    });
+}
+
+/// The same to the same bits over weights that lie sixteen rows side by side, which are the columns of a tile: neither x nor y
+/// has to be transposed.
+fn forward_packed(
+    with: &Primitives,
+    w: &QMatrix,
+    packed: &Packed,
+    (x, m): (&[f32], usize),
+    y: &mut [f32],
+) {
+    const _: () = assert!(GROUP_ROWS == TILE_COLS);
+    let (rows, cols) = (w.rows(), w.cols());
+    let padded;
+    let x = if cols.is_multiple_of(POWERS) && m > 1 {
+        let stride = cols + STRIDE_PADDING;
+        let mut to = vec![0.0; m * stride];
+        for (x, to) in x.chunks_exact(cols).zip(to.chunks_exact_mut(stride)) {
+            to[..cols].copy_from_slice(x);
+        }
+        padded = to;
+        Strided::new(&padded, stride)
+    } else {
+        Strided::new(x, cols)
+    };
+    let output = SharedOutput::new(y, rows);
+    team::for_each(rows.div_ceil(GROUP_ROWS), |group| {
+        let first = group * GROUP_ROWS;
+        let count = GROUP_ROWS.min(rows - first);
+        let blocks = m.div_ceil(TILE_ROWS);
+        let sums = blocks * TILE_ROWS * TILE_COLS;
+        with_scratch(cols * GROUP_ROWS + sums, |scratch| {
+            let (weights, sums) = scratch.split_at_mut(cols * GROUP_ROWS);
+            (with.unpack)(w.quant_type(), packed.group(group, rows), weights);
+            sums.fill(0.0);
+            let tiles = sums.as_chunks_mut::<TILE_COLS>().0;
+            let tiles = tiles.as_chunks_mut::<TILE_ROWS>().0;
+            for left in (0..cols).step_by(DEPTH) {
+                let depth = DEPTH.min(cols - left);
+                let weights = Strided::new(&weights[left * GROUP_ROWS..], GROUP_ROWS);
+                for (top, tile) in (0..m).step_by(TILE_ROWS).zip(&mut *tiles) {
+                    let x = x.from(top * x.stride + left);
+                    (with.tile)(TILE_ROWS.min(m - top), depth, x, weights, tile);
+                }
+            }
+            for (i, sums) in tiles.as_flattened().iter().take(m).enumerate() {
+                // SAFETY: this task alone writes the columns of its group.
+                unsafe { output.part(i, first, count) }.copy_from_slice(&sums[..count]);
             }
         });
     });

@@ -248,7 +248,7 @@ unsafe fn both_parts(product: &Product) {
 /// Two times sixteen numbers as 32 bfloat16, and what rounding left of them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn cut(low: __m512, high: __m512) -> (__m512i, [__m512; 2]) {
+pub(super) fn cut(low: __m512, high: __m512) -> (__m512i, [__m512; 2]) {
     // SAFETY: both types are 64 bytes of any content.
     let rounded =
         unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) };

@@ -1,54 +1,21 @@
-//! Integer dot products of weight blocks with activations rounded to signed bytes.
+//! Rounding of activations, and decoding of stored blocks of 32.
 
 use std::arch::x86_64::{
-    __m128, __m128i, __m256i, _mm_add_ps, _mm_castsi128_ps, _mm_cvtph_ps, _mm_cvtss_f32,
-    _mm_loadl_epi64, _mm_loadu_si128, _mm_mul_ps, _mm_set_ps, _mm_setzero_ps, _mm_shuffle_ps,
-    _mm_srli_si128, _mm256_abs_epi8, _mm256_and_si256, _mm256_broadcastsi128_si256,
+    __m128, __m128i, __m256i, _mm_cvtph_ps, _mm_loadl_epi64, _mm_loadu_si128, _mm_mul_ps,
+    _mm_set_ps, _mm_shuffle_ps, _mm_srli_si128, _mm256_and_si256, _mm256_broadcastsi128_si256,
     _mm256_broadcastss_ps, _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi32,
     _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_extracti128_si256, _mm256_fmadd_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_or_si256,
-    _mm256_set_epi64x, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x,
-    _mm256_setzero_ps, _mm256_shuffle_epi8, _mm256_sign_epi8, _mm256_srlv_epi64, _mm256_storeu_ps,
+    _mm256_loadu_si256, _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_set1_epi32,
+    _mm256_set1_epi64x, _mm256_shuffle_epi8, _mm256_srlv_epi64, _mm256_storeu_ps,
 };
 
-use super::horizontal_sum;
 use crate::QuantType;
-use crate::matmul::int8::{ACTIVATION_BLOCK, Activations};
+use crate::matmul::int8::{ACTIVATION_BLOCK, Block, round_panel};
 
-/// [`Activations::round`] compiled for AVX2.
+/// [`round_panel`] compiled for AVX2.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn round(x: &[f32], cols: usize) -> Activations {
-    Activations::round(x, cols)
-}
-
-/// [`crate::primitives::Primitives::dot`].
-///
-/// # Panics
-/// When the lengths disagree, or the type has no integer dot product.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn dot(
-    ty: QuantType,
-    rows: usize,
-    blocks: &[u8],
-    x: &Activations,
-    first: usize,
-    out: &mut [f32],
-) {
-    match ty {
-        QuantType::Q4_0 => by_count::<{ kind::Q4_0 }>(rows, blocks, x, first, out),
-        QuantType::Q4_1 => by_count::<{ kind::Q4_1 }>(rows, blocks, x, first, out),
-        QuantType::Q5_0 => by_count::<{ kind::Q5_0 }>(rows, blocks, x, first, out),
-        QuantType::Q5_1 => by_count::<{ kind::Q5_1 }>(rows, blocks, x, first, out),
-        QuantType::Q8_0 => by_count::<{ kind::Q8_0 }>(rows, blocks, x, first, out),
-        QuantType::F32
-        | QuantType::F16
-        | QuantType::BF16
-        | QuantType::Q4K
-        | QuantType::Q5K
-        | QuantType::Q6K => {
-            unreachable!("{} has no integer dot product", ty.name())
-        }
-    }
+pub(crate) fn round(x: &[f32], cols: usize, to: &mut [Block]) {
+    round_panel(x, cols, to);
 }
 
 /// Decodes whole blocks of 32 to the bits that `quant::dequantize` gives: integer times scale is exact in f32, so adding
@@ -121,136 +88,6 @@ mod kind {
             _ => 34,
         }
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn by_count<const KIND: u8>(
-    rows: usize,
-    blocks: &[u8],
-    x: &Activations,
-    first: usize,
-    out: &mut [f32],
-) {
-    if rows == 0 {
-        return;
-    }
-    let n = blocks.len() / rows / kind::bytes(KIND);
-    let count = out.len() / rows;
-    assert_eq!(
-        blocks.len(),
-        rows * n * kind::bytes(KIND),
-        "the rows are whole blocks"
-    );
-    assert_eq!(out.len(), rows * count, "the results are whole rows");
-    assert!(
-        (first + count) * n <= x.scales.len(),
-        "the rows of activations exist"
-    );
-    assert_eq!(
-        x.q.len(),
-        x.scales.len() * ACTIVATION_BLOCK,
-        "a block has 32 activations"
-    );
-    // Few activations leave registers for several rows of weights, whose sums then need not wait for one another.
-    match count {
-        1 => by_rows::<KIND, 4, 1>(rows, n, blocks, x, first, out),
-        2 => by_rows::<KIND, 2, 2>(rows, n, blocks, x, first, out),
-        3 => by_rows::<KIND, 1, 3>(rows, n, blocks, x, first, out),
-        4 => by_rows::<KIND, 1, 4>(rows, n, blocks, x, first, out),
-        _ => unreachable!("one to four rows of activations at a time"),
-    }
-}
-
-/// All rows of weights, `W` at a time, times `R` rows of activations.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn by_rows<const KIND: u8, const W: usize, const R: usize>(
-    rows: usize,
-    n: usize,
-    blocks: &[u8],
-    x: &Activations,
-    first: usize,
-    out: &mut [f32],
-) {
-    let row_bytes = n * kind::bytes(KIND);
-    let whole = rows / W * W;
-    for row in (0..whole).step_by(W) {
-        // SAFETY: `by_count` checked that all rows of weights and activations have `n` blocks.
-        let sums: [[f32; R]; W] =
-            unsafe { tile::<KIND, W, R>(n, &blocks[row * row_bytes..], x, first) };
-        for (w, sums) in sums.into_iter().enumerate() {
-            for (r, sum) in sums.into_iter().enumerate() {
-                out[r * rows + row + w] = sum;
-            }
-        }
-    }
-    for row in whole..rows {
-        // SAFETY: as above.
-        let [sums] = unsafe { tile::<KIND, 1, R>(n, &blocks[row * row_bytes..], x, first) };
-        for (r, sum) in sums.into_iter().enumerate() {
-            out[r * rows + row] = sum;
-        }
-    }
-}
-
-/// # Safety
-/// `blocks` holds `W` rows of `n` blocks; `x` holds rows up to `first + R` of `n` blocks each.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn tile<const KIND: u8, const W: usize, const R: usize>(
-    n: usize,
-    blocks: &[u8],
-    x: &Activations,
-    first: usize,
-) -> [[f32; R]; W] {
-    let mut sums = [[_mm256_setzero_ps(); R]; W];
-    let mut minima = [[_mm_setzero_ps(); R]; W];
-    for block in 0..n {
-        for w in 0..W {
-            // SAFETY: block < n, w < W, r < R and the caller's promise.
-            unsafe {
-                let start = blocks.as_ptr().add((w * n + block) * kind::bytes(KIND));
-                let (q, scale_and_min) = load::<KIND>(start);
-                for r in 0..R {
-                    let at = (first + r) * n + block;
-                    let activations =
-                        _mm256_loadu_si256(x.q.as_ptr().add(at * ACTIVATION_BLOCK).cast());
-                    let products = _mm256_cvtepi32_ps(multiply::<KIND>(q, activations));
-                    // (weight scale * activation scale, weight minimum * scaled sum of activations)
-                    let scales =
-                        _mm_castsi128_ps(_mm_loadl_epi64(x.scales.as_ptr().add(at).cast()));
-                    let factors = _mm_mul_ps(scale_and_min, scales);
-                    sums[w][r] =
-                        _mm256_fmadd_ps(products, _mm256_broadcastss_ps(factors), sums[w][r]);
-                    if KIND != kind::Q8_0 {
-                        minima[w][r] = _mm_add_ps(minima[w][r], factors);
-                    }
-                }
-            }
-        }
-    }
-    let mut out = [[0.0; R]; W];
-    for w in 0..W {
-        for r in 0..R {
-            let minimum = _mm_cvtss_f32(_mm_shuffle_ps::<1>(minima[w][r], minima[w][r]));
-            out[w][r] = horizontal_sum(sums[w][r]) + minimum;
-        }
-    }
-    out
-}
-
-/// Eight partial sums of 32 products. Nibbles are unsigned; for signed bytes the sign moves to the other factor.
-/// No 16-bit step can overflow: 2 * 31 * 127 and 2 * 128 * 127 are below 2^15.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn multiply<const KIND: u8>(w: __m256i, x: __m256i) -> __m256i {
-    let pairs = if KIND == kind::Q8_0 {
-        _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
-    } else {
-        _mm256_maddubs_epi16(w, x)
-    };
-    _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
 }
 
 /// A block's 32 integers in order, and (scale, minimum) in the low lanes. Formats around 8 or 16 count as having the

@@ -3,15 +3,13 @@
 
 pub(crate) mod amx;
 mod int8;
+pub(crate) mod kind;
+mod packed256;
+mod planes512;
 mod rows;
 mod tile;
 mod tile512;
 mod vnni;
-
-use std::arch::x86_64::{
-    __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_shuffle_ps,
-    _mm256_castps256_ps128, _mm256_extractf128_ps,
-};
 
 use crate::primitives::{MatrixUnit, Primitives};
 use crate::{QuantType, quant};
@@ -24,9 +22,10 @@ pub(crate) static AVX2: Primitives = Primitives {
     wide_tile: None,
     transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
     matrix: None,
-    round: |x, cols| unsafe { int8::round(x, cols) },
-    packed: None,
-    dot: |ty, rows, blocks, x, first, out| unsafe { int8::dot(ty, rows, blocks, x, first, out) },
+    round: |x, cols, to| unsafe { int8::round(x, cols, to) },
+    packed: |ty, groups, x, out| unsafe { packed256::dot(ty, groups, x, out) },
+    panel_rows: 4,
+    unpack: |ty, group, to| unsafe { packed256::unpack(ty, group, to) },
     rms_norm: |x, weight, eps, y| unsafe { rows::rms_norm(x, weight, eps, y) },
     rms_norm_backward: |x, weight, eps, dy, dx| unsafe {
         rows::rms_norm_backward(x, weight, eps, dy, dx)
@@ -55,7 +54,8 @@ static AVX512: Primitives =
 static AVX512_VNNI: Primitives =
     // SAFETY: AVX-512 and VNNI are there wherever the table is used.
     Primitives {
-        packed: Some(|ty, groups, x, first, out| unsafe { vnni::dot(ty, groups, x, first, out) }),
+        packed: |ty, groups, x, out| unsafe { vnni::dot(ty, groups, x, out) },
+        panel_rows: 8,
         ..AVX512
     };
 
@@ -77,6 +77,7 @@ pub(crate) static AMX: Primitives =
             pack_transposed: |w, stride, to, rest| unsafe {
                 amx::pack_transposed(w, stride, to, rest)
             },
+            pack_group: |ty, group, to, rest| unsafe { planes512::pack_group(ty, group, to, rest) },
             pack_interleaved: |w, stride, to, rest| unsafe {
                 amx::pack_interleaved(w, stride, to, rest)
             },
@@ -92,13 +93,4 @@ pub(crate) fn dequantize(ty: QuantType, bytes: &[u8], out: &mut [f32]) {
     if !int8::dequantize(ty, bytes, out) {
         quant::dequantize(ty, bytes, out);
     }
-}
-
-/// Sum of the eight lanes, always in the same order.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn horizontal_sum(v: __m256) -> f32 {
-    let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
-    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
 }

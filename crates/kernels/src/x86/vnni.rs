@@ -1,176 +1,210 @@
 //! Integer products of weights that lie sixteen rows side by side (`packed`), with AVX-512 and VNNI.
 
 use std::arch::x86_64::{
-    __m256i, __m512, __m512i, _mm256_loadu_si256, _mm512_and_si512, _mm512_cvtepi32_ps,
-    _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512,
-    _mm512_mask_add_epi8, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_srli_epi16, _mm512_storeu_ps,
+    __m512, __m512i, _mm_loadu_si128, _mm256_loadu_si256, _mm512_add_epi32, _mm512_and_si512,
+    _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
+    _mm512_srli_epi16, _mm512_storeu_ps, _mm512_ternarylogic_epi32,
 };
 
 use crate::QuantType;
-use crate::matmul::int8::{ACTIVATION_BLOCK, Activations};
-use crate::packed::{GROUP_ROWS, unit_bytes};
+use crate::matmul::int8::{Block, Panel};
+use crate::packed::GROUP_ROWS;
+use crate::x86::kind;
 
-/// [`crate::primitives::PackedDot`].
+/// [`crate::primitives::PackedDot`], for up to eight rows of activations.
 ///
 /// # Panics
 /// When the lengths disagree, or the type cannot be packed.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c")]
-pub(super) fn dot(ty: QuantType, groups: &[u8], x: &Activations, first: usize, out: &mut [f32]) {
-    match ty {
-        QuantType::Q4_0 => by_count::<4, false>(ty, groups, x, first, out),
-        QuantType::Q4_1 => by_count::<4, true>(ty, groups, x, first, out),
-        QuantType::Q5_0 => by_count::<5, false>(ty, groups, x, first, out),
-        QuantType::Q5_1 => by_count::<5, true>(ty, groups, x, first, out),
-        QuantType::Q8_0 => by_count::<8, false>(ty, groups, x, first, out),
-        QuantType::F32
-        | QuantType::F16
-        | QuantType::BF16
-        | QuantType::Q4K
-        | QuantType::Q5K
-        | QuantType::Q6K => unreachable!("{} is not packed", ty.name()),
+pub(super) fn dot(ty: QuantType, groups: &[u8], x: Panel<'_>, out: &mut [f32]) {
+    kind::dispatch!(ty, by_count, groups, x, out)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c")]
+fn by_count<const KIND: u8>(groups: &[u8], x: Panel<'_>, out: &mut [f32]) {
+    match x.rows {
+        1 => by_group::<KIND, 1>(groups, x, out),
+        2 => by_group::<KIND, 2>(groups, x, out),
+        3 => by_group::<KIND, 3>(groups, x, out),
+        4 => by_group::<KIND, 4>(groups, x, out),
+        8 => by_group::<KIND, 8>(groups, x, out),
+        _ => unreachable!("one to four or eight rows of activations at a time"),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c")]
-fn by_count<const BITS: u8, const MINIMUM: bool>(
-    ty: QuantType,
-    groups: &[u8],
-    x: &Activations,
-    first: usize,
-    out: &mut [f32],
-) {
-    let blocks = x.blocks_a_row;
-    let group = unit_bytes(ty).unwrap_or(0) * blocks;
+fn by_group<const KIND: u8, const R: usize>(groups: &[u8], x: Panel<'_>, out: &mut [f32]) {
+    let (layout, units) = (kind::layout(KIND), x.blocks.len() / R);
+    let group = layout.group_bytes(units);
     if group == 0 || groups.is_empty() {
         return;
     }
     let rows = groups.len() / group * GROUP_ROWS;
-    let count = out.len() / rows;
+    assert_eq!(x.blocks.len(), units * R, "the activations are whole rows");
+    assert_eq!(units % layout.stretch, 0, "whole blocks");
     assert_eq!(groups.len() % group, 0, "whole groups");
-    assert_eq!(out.len(), rows * count, "the results are whole rows");
-    assert!(
-        (first + count) * blocks <= x.scales.len() && x.sums.len() == x.scales.len(),
-        "the rows of activations exist"
-    );
-    assert_eq!(
-        x.q.len(),
-        x.scales.len() * ACTIVATION_BLOCK,
-        "a block has 32 activations"
-    );
+    assert_eq!(out.len(), rows * R, "the results are whole rows");
     for (i, weights) in groups.chunks_exact(group).enumerate() {
-        // SAFETY: a group is `blocks` units, and the rows of activations were just checked.
-        unsafe {
-            let mut put = |r: usize, sums: __m512| {
-                let to = &mut out[r * rows + i * GROUP_ROWS..][..GROUP_ROWS];
-                _mm512_storeu_ps(to.as_mut_ptr(), sums);
-            };
-            match count {
-                1 => group_of::<BITS, MINIMUM, 1>(blocks, weights, x, first, &mut put),
-                2 => group_of::<BITS, MINIMUM, 2>(blocks, weights, x, first, &mut put),
-                3 => group_of::<BITS, MINIMUM, 3>(blocks, weights, x, first, &mut put),
-                4 => group_of::<BITS, MINIMUM, 4>(blocks, weights, x, first, &mut put),
-                _ => unreachable!("one to four rows of activations at a time"),
-            }
+        // SAFETY: a group is `units` units, and there are R activation blocks for each, as just checked.
+        let sums: [__m512; R] = unsafe { group_of::<KIND, R>(units, weights, x.blocks) };
+        for (r, sums) in sums.into_iter().enumerate() {
+            let to = &mut out[r * rows + i * GROUP_ROWS..][..GROUP_ROWS];
+            // SAFETY: sixteen floats.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), sums) };
         }
     }
 }
 
-/// What is taken off every integer: types without a minimum are centred.
-const fn offset(bits: u8, minimum: bool) -> i32 {
-    match (bits, minimum) {
-        (_, true) => 0,
-        (4, _) => 8,
-        (5, _) => 16,
-        _ => 128,
-    }
-}
-
 /// # Safety
-/// `weights` holds `blocks` units; `x` holds rows up to `first + R` of as many blocks.
+/// `weights` holds `units` units; `x` holds R blocks for each.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c")]
-unsafe fn group_of<const BITS: u8, const MINIMUM: bool, const R: usize>(
-    blocks: usize,
+unsafe fn group_of<const KIND: u8, const R: usize>(
+    units: usize,
     weights: &[u8],
-    x: &Activations,
-    first: usize,
-    put: &mut impl FnMut(usize, __m512),
-) {
+    x: &[Block],
+) -> [__m512; R] {
+    let layout = kind::layout(KIND);
     let mut sums = [_mm512_setzero_ps(); R];
-    let mut unit = weights.as_ptr();
-    let low = _mm512_set1_epi8(15);
-    for block in 0..blocks {
-        // SAFETY: each read lies within the unit, whose layout `packed` describes; block < blocks and r < R.
-        unsafe {
-            let scales = halves(unit);
-            let mut at = unit.add(2 * GROUP_ROWS);
-            let minima = if MINIMUM {
-                at = at.add(2 * GROUP_ROWS);
-                halves(unit.add(2 * GROUP_ROWS))
-            } else {
-                scales
-            };
-            let place = |r: usize| (first + r) * blocks + block;
-            let mut products: [__m512i; R] = std::array::from_fn(|r| {
-                let sum = *x.sums.get_unchecked(place(r));
-                _mm512_set1_epi32(-offset(BITS, MINIMUM) * sum)
-            });
-            let four = |r: usize, columns: usize| {
-                let from = x.q.as_ptr().add(place(r) * ACTIVATION_BLOCK + 4 * columns);
-                _mm512_set1_epi32(from.cast::<i32>().read_unaligned())
-            };
-            if BITS == 8 {
-                for j in 0..8 {
-                    let w = _mm512_loadu_si512(at.add(64 * j).cast());
-                    for (r, products) in products.iter_mut().enumerate() {
-                        *products = _mm512_dpbusd_epi32(*products, w, four(r, j));
+    let mut stretch = weights.as_ptr();
+    // SAFETY: each read lies within the group, whose layout `packed` describes, or within the R blocks of a unit.
+    unsafe {
+        let mut integers = stretch.add(layout.integers_at(units));
+        let mut x = x.as_ptr();
+        for _ in 0..units / layout.stretch {
+            let mut scales = stretch.add(layout.scale_bytes - 32 * layout.stretch);
+            for _ in 0..layout.stretch {
+                let (factor, second) = factors::<KIND>(stretch, scales);
+                let w = vectors::<KIND>(integers);
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let x = &*x.add(r);
+                    let words = x.q.as_ptr().cast::<i32>();
+                    let word = |c: usize| _mm512_set1_epi32(words.add(c).read_unaligned());
+                    let six = kind::bits(KIND) == 6;
+                    // Two sums, so that products need not wait for one another.
+                    let mut halves = [_mm512_setzero_si512(); 2];
+                    if six {
+                        halves = x.offsets.map(|offset| _mm512_set1_epi32(offset));
+                    }
+                    for (c, w) in w.into_iter().enumerate() {
+                        halves[c / 4] = _mm512_dpbusd_epi32(halves[c / 4], w, word(c));
+                    }
+                    let (scale, [low, high]) = (_mm512_set1_ps(x.scale), halves);
+                    if six {
+                        let low = _mm512_mul_ps(_mm512_cvtepi32_ps(low), factor);
+                        let both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), second, low);
+                        *sums = _mm512_fmadd_ps(both, scale, *sums);
+                    } else {
+                        let all = _mm512_cvtepi32_ps(_mm512_add_epi32(low, high));
+                        *sums = _mm512_fmadd_ps(_mm512_mul_ps(all, factor), scale, *sums);
+                        *sums = _mm512_fmadd_ps(second, _mm512_set1_ps(x.scaled_sum), *sums);
                     }
                 }
-                at = at.add(512);
-            } else {
-                let masks = at.add(256).cast::<u64>();
-                for j in 0..4 {
-                    let both = _mm512_loadu_si512(at.add(64 * j).cast());
-                    let mut w = _mm512_and_si512(both, low);
-                    let mut v = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low);
-                    if BITS == 5 {
-                        let fifth = _mm512_set1_epi8(16);
-                        w = _mm512_mask_add_epi8(w, masks.add(j).read_unaligned(), w, fifth);
-                        v = _mm512_mask_add_epi8(v, masks.add(4 + j).read_unaligned(), v, fifth);
-                    }
-                    for (r, products) in products.iter_mut().enumerate() {
-                        *products = _mm512_dpbusd_epi32(*products, w, four(r, j));
-                        *products = _mm512_dpbusd_epi32(*products, v, four(r, 4 + j));
-                    }
-                }
-                at = at.add(if BITS == 5 { 320 } else { 256 });
+                x = x.add(R);
+                scales = scales.add(32);
+                integers = integers.add(layout.integer_bytes);
             }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let [scale, scaled_sum] = *x.scales.get_unchecked(place(r));
-                let factor = _mm512_mul_ps(scales, _mm512_set1_ps(scale));
-                *sums = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[r]), factor, *sums);
-                if MINIMUM {
-                    *sums = _mm512_fmadd_ps(minima, _mm512_set1_ps(scaled_sum), *sums);
-                }
-            }
-            unit = at;
+            stretch = stretch.add(layout.scale_bytes);
         }
     }
-    for (r, sums) in sums.into_iter().enumerate() {
-        put(r, sums);
+    sums
+}
+
+/// What the sums of a unit are multiplied by, and what is added for each activation; for six bits, what the sums of either
+/// half are multiplied by.
+///
+/// # Safety
+/// `stretch` is where the scales of a stretch begin, `scales` where those of the unit do.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c")]
+pub(super) unsafe fn factors<const KIND: u8>(
+    stretch: *const u8,
+    scales: *const u8,
+) -> (__m512, __m512) {
+    // SAFETY: the caller's promise and the layout.
+    unsafe {
+        let halves = |at: usize| _mm512_cvtph_ps(_mm256_loadu_si256(stretch.add(32 * at).cast()));
+        let bytes = |at: usize| _mm_loadu_si128(scales.add(GROUP_ROWS * at).cast());
+        match KIND {
+            kind::Q4K | kind::Q5K => {
+                let of = |at: usize| _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes(at)));
+                (
+                    _mm512_mul_ps(halves(0), of(0)),
+                    _mm512_mul_ps(halves(1), of(1)),
+                )
+            }
+            kind::Q6K => {
+                let scale = halves(0);
+                let of = |at: usize| _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes(at)));
+                (_mm512_mul_ps(scale, of(0)), _mm512_mul_ps(scale, of(1)))
+            }
+            kind::Q4_1 | kind::Q5_1 => (halves(0), halves(1)),
+            _ => {
+                let scale = halves(0);
+                let offset = _mm512_set1_ps(-kind::centre(KIND));
+                (scale, _mm512_mul_ps(scale, offset))
+            }
+        }
     }
 }
 
-/// Sixteen half floats.
+/// The integers of a unit as bytes.
 ///
 /// # Safety
-/// 32 bytes can be read.
+/// `at` is where they begin.
 #[inline]
-#[target_feature(enable = "avx512f,f16c")]
-unsafe fn halves(at: *const u8) -> __m512 {
-    // SAFETY: the caller's promise.
-    let bits: __m256i = unsafe { _mm256_loadu_si256(at.cast()) };
-    _mm512_cvtph_ps(bits)
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c")]
+pub(super) unsafe fn vectors<const KIND: u8>(at: *const u8) -> [__m512i; 8] {
+    // SAFETY: the caller's promise and the layout.
+    unsafe {
+        let vector = |i: usize| _mm512_loadu_si512(at.add(64 * i).cast());
+        if kind::bits(KIND) == 8 {
+            return std::array::from_fn(vector);
+        }
+        let mut w = [_mm512_setzero_si512(); 8];
+        let low = _mm512_set1_epi8(15);
+        for j in 0..4 {
+            let both = vector(j);
+            w[j] = _mm512_and_si512(both, low);
+            w[4 + j] = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low);
+        }
+        /// (moved & mask) | w
+        const AND_OR: i32 = 0xea;
+        if kind::bits(KIND) == 5 {
+            let top = vector(4);
+            let mask = _mm512_set1_epi8(16);
+            let moved = [
+                _mm512_slli_epi16::<4>(top),
+                _mm512_slli_epi16::<3>(top),
+                _mm512_slli_epi16::<2>(top),
+                _mm512_slli_epi16::<1>(top),
+                top,
+                _mm512_srli_epi16::<1>(top),
+                _mm512_srli_epi16::<2>(top),
+                _mm512_srli_epi16::<3>(top),
+            ];
+            for (w, moved) in w.iter_mut().zip(moved) {
+                *w = _mm512_ternarylogic_epi32::<AND_OR>(moved, mask, *w);
+            }
+        }
+        if kind::bits(KIND) == 6 {
+            let mask = _mm512_set1_epi8(0x30);
+            for (w, top) in w.chunks_exact_mut(4).zip([vector(4), vector(5)]) {
+                let moved = [
+                    _mm512_slli_epi16::<4>(top),
+                    _mm512_slli_epi16::<2>(top),
+                    top,
+                    _mm512_srli_epi16::<2>(top),
+                ];
+                for (w, moved) in w.iter_mut().zip(moved) {
+                    *w = _mm512_ternarylogic_epi32::<AND_OR>(moved, mask, *w);
+                }
+            }
+        }
+        w
+    }
 }

@@ -125,11 +125,11 @@ pub struct CachedRows<'a> {
 }
 
 /// `out[m, heads, head_dim]`: attention of `q[m, heads, head_dim]`, piece by piece: row i of a piece sees the positions before
-/// the piece and the piece's first i + 1 rows (less those outside the window). A row's result does not depend on the
+/// the piece and the piece's first i + 1 rows (less those outside the window). Rows of no piece are left alone. A row's result does not depend on the
 /// other pieces, nor on how a sequence is cut into pieces, nor on where the keys of its own rows lie.
 ///
 /// # Panics
-/// When the shapes disagree, the pieces overlap or leave rows out, or a row sees more than there is.
+/// When the shapes disagree, the pieces are out of order or overlap, or a row sees more than there is.
 pub fn attention_over_caches(
     shape: &AttentionShape,
     q: &[f32],
@@ -143,7 +143,7 @@ pub fn attention_over_caches(
     assert_eq!(out.len(), q.len(), "out has the shape of q");
     let mut end = 0;
     for piece in pieces {
-        assert_eq!(piece.rows.start, end, "a piece follows the one before");
+        assert!(piece.rows.start >= end, "pieces follow one another");
         assert!(!piece.rows.is_empty(), "a piece has rows");
         end = piece.rows.end;
         check_cache(shape, piece.capacity, piece.keys, piece.values);
@@ -157,7 +157,8 @@ pub fn attention_over_caches(
         };
         assert!(cached <= piece.capacity, "the cache holds what is seen");
     }
-    assert_eq!(q.len(), end * width, "q is [m, heads, head_dim]");
+    assert!(q.len().is_multiple_of(width), "q is [m, heads, head_dim]");
+    assert!(q.len() >= end * width, "every row of a piece has a query");
     match level.primitives() {
         Some(with) if blocks::fits(shape) => inference::over_caches(with, shape, q, pieces, out),
         _ => reference::over_caches(shape, q, pieces, out),
