@@ -305,6 +305,7 @@ fn best_agree(model: &LoadedModel, tokens: &[Token], best: impl Iterator<Item = 
                 prefix: tokens.to_vec(),
                 continuations: vec![vec![token]],
                 adapter: None,
+                steer: Vec::new(),
             };
             let ours = model
                 .with_team(|| model.score_at(&[request], precision, &Cancel::new()))
