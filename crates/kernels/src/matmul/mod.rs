@@ -37,8 +37,9 @@ pub(crate) fn forward(
     match with {
         Some(with) => int8::forward(with, &mut rounded, &x, m),
         None => {
+            let x = x.values();
             for (w, y) in rounded {
-                reference::forward(w, &x.values(), m, y);
+                reference::forward(w, &x, m, y);
             }
         }
     }

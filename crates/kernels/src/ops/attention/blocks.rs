@@ -106,7 +106,28 @@ pub(super) fn spans(seen: &[Range<usize>]) -> impl Iterator<Item = Range<usize>>
         .map(move |start| start..end.min(start + SPAN))
 }
 
-/// Goes through the keys of one span of positions and adds them to `running`. `scratch` holds [`scratch_floats`].
+/// Goes through the keys of several spans, each summed up by itself, and joins them in their order in `all`. `scratch` holds
+/// [`Running::floats`] and [`scratch_floats`].
+pub(super) fn attend_all(
+    with: &Primitives,
+    shape: &AttentionShape,
+    queries: &Queries<'_>,
+    source: &Source<'_>,
+    spans: impl IntoIterator<Item = Range<usize>>,
+    all: &mut Running<'_>,
+    scratch: &mut [f32],
+) {
+    let n = all.maxima.len();
+    let (span_memory, scratch) = scratch.split_at_mut(Running::floats(n, shape.head_dim));
+    let mut running = Running::of(span_memory, n);
+    all.clear();
+    for span in spans {
+        attend(with, shape, queries, source, span, &mut running, scratch);
+        all.join(&running);
+    }
+}
+
+/// Sums up the keys of one span of positions by themselves, into `running`. `scratch` holds [`scratch_floats`].
 pub(super) fn attend(
     with: &Primitives,
     shape: &AttentionShape,
@@ -118,6 +139,7 @@ pub(super) fn attend(
 ) {
     let (d, group) = (shape.head_dim, shape.group());
     let n = running.maxima.len();
+    running.clear();
     let (scores, turned) = scratch.split_at_mut(n * KEYS);
     for block in span.clone().step_by(KEYS) {
         let count = KEYS.min(span.end - block);

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::blocks::{QUERIES, Queries, Running, Source, attend, gather, scratch_floats, spans};
+use super::blocks::{
+    QUERIES, Queries, Running, Source, attend, attend_all, gather, scratch_floats, spans,
+};
 use super::{AttentionShape, CachedRows};
 use crate::primitives::Primitives;
 use crate::slices::{SharedOutput, Strided, with_scratch};
@@ -48,14 +50,18 @@ pub(super) fn over_caches(
         with_scratch(n * d + 2 * floats + scratch_floats(n, d), |scratch| {
             let (queries, scratch) = scratch.split_at_mut(n * d);
             let (all, scratch) = scratch.split_at_mut(floats);
-            let (span, scratch) = scratch.split_at_mut(floats);
-            let (mut all, mut running) = (Running::of(all, n), Running::of(span, n));
+            let mut all = Running::of(all, n);
             block.gather(shape, q, queries);
-            all.clear();
-            for place in 0..block.spans.len() {
-                block.attend(with, shape, queries, place, &mut running, scratch);
-                all.join(&running);
-            }
+            let (queries, spans) = (block.queries(queries), block.spans.iter().cloned());
+            attend_all(
+                with,
+                shape,
+                &queries,
+                &block.source,
+                spans,
+                &mut all,
+                scratch,
+            );
             block.write(shape, &all, &output);
         });
     };
@@ -105,7 +111,16 @@ fn by_spans(
             let (queries, scratch) = scratch.split_at_mut(n * d);
             block.gather(shape, q, queries);
             let mut running = Running::of(memory, n);
-            block.attend(with, shape, queries, place, &mut running, scratch);
+            let (queries, span) = (block.queries(queries), block.spans[place].clone());
+            attend(
+                with,
+                shape,
+                &queries,
+                &block.source,
+                span,
+                &mut running,
+                scratch,
+            );
         });
     });
     let mut parts = parts.iter();
@@ -167,23 +182,11 @@ impl<'a> Block<'a> {
         gather(shape, self.head, q, self.rows.clone(), shape.scale, queries);
     }
 
-    /// The sums over one of its spans alone.
-    fn attend(
-        &self,
-        with: &Primitives,
-        shape: &AttentionShape,
-        scaled: &[f32],
-        place: usize,
-        running: &mut Running<'_>,
-        scratch: &mut [f32],
-    ) {
-        let span = self.spans[place].clone();
-        let queries = Queries {
+    fn queries<'s>(&'s self, scaled: &'s [f32]) -> Queries<'s> {
+        Queries {
             scaled,
             seen: &self.seen,
-        };
-        running.clear();
-        attend(with, shape, &queries, &self.source, span, running, scratch);
+        }
     }
 
     fn write(&self, shape: &AttentionShape, all: &Running<'_>, output: &SharedOutput<'_>) {

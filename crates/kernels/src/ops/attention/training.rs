@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::blocks::{
-    KEYS, QUERIES, Queries, Running, Source, add, add_product, attend, gather, scratch_floats,
+    KEYS, QUERIES, Queries, Running, Source, add, add_product, attend_all, gather, scratch_floats,
     spans,
 };
 use super::{AttentionShape, AttentionTrace};
@@ -53,19 +53,14 @@ pub(super) fn train(
         with_scratch(n * d + 2 * floats + scratch_floats(n, d), |scratch| {
             let (queries, scratch) = scratch.split_at_mut(n * d);
             let (all, scratch) = scratch.split_at_mut(floats);
-            let (span, scratch) = scratch.split_at_mut(floats);
-            let (mut all, mut running) = (Running::of(all, n), Running::of(span, n));
+            let mut all = Running::of(all, n);
             gather(shape, head, q, rows.clone(), shape.scale, queries);
             let queries = Queries {
                 scaled: queries,
                 seen: &seen,
             };
-            all.clear();
-            for span in spans(&seen) {
-                running.clear();
-                attend(with, shape, &queries, &source, span, &mut running, scratch);
-                all.join(&running);
-            }
+            let spans = spans(&seen);
+            attend_all(with, shape, &queries, &source, spans, &mut all, scratch);
             for (query, sums) in all.sums.chunks_exact(d).enumerate() {
                 let (row, head) = (
                     rows.start + query / shape.group(),
