@@ -229,7 +229,7 @@ impl Decoder {
     /// # Errors
     /// A device failure.
     pub fn logits(&self, hidden: &Tensor, precision: Precision) -> Result<Tensor> {
-        self.head.infer(hidden, Vec::new(), precision)
+        self.head.product(hidden, precision)
     }
 
     pub(crate) fn layers(&self) -> &[Layer] {
@@ -554,8 +554,11 @@ impl Inference<'_, '_, '_> {
 /// On devices other than the processor, where `host` does it.
 impl Pass for Inference<'_, '_, '_> {
     fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor> {
-        let patches = self.patches_of(layer, target).collect();
-        linear.infer(x, patches, self.precision)
+        let y = linear.product(x, self.precision)?;
+        for patch in self.patches_of(layer, target) {
+            patch.add_elsewhere(x, &y)?;
+        }
+        linear.with_bias(y)
     }
 
     fn steered(&self, layer: usize, x: &Tensor) -> Result<Option<Tensor>> {

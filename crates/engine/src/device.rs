@@ -4,6 +4,8 @@ use candle_core::Device;
 use idiolect_kernels::Level;
 use idiolect_llm::{DeviceChoice, DeviceKind, DeviceWish, LlmError, Result};
 
+use crate::values::first_line;
+
 /// A chosen device with what computing on it needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Chosen {
@@ -224,15 +226,6 @@ pub(crate) fn or_on_the_processor<T>(
         }
         done => done,
     }
-}
-
-fn first_line(error: &candle_core::Error) -> String {
-    error
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 #[cfg(test)]

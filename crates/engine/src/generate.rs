@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use candle_core::Tensor;
 use idiolect_kernels::log_normalisers;
 use idiolect_llm::{
     Cancel, Ended, GenerateRequest, Generation, LlmError, Result, Steering, Token,
@@ -205,35 +206,55 @@ impl LoadedModel {
         })
     }
 
-    /// Runs what of the prompt is not in the cache yet; false when cancelled.
+    /// Runs what of a voice's prompt is not in its cache yet; false when cancelled.
     fn prefill(&self, voice: &mut Voice<'_>, cancel: &Cancel) -> Result<bool> {
-        let prompt = voice.prompt;
-        while voice.cache.len() < prompt.len() {
+        let adapter = voice.adapter.as_ref().map(|(a, s)| (a, *s));
+        let logits = self.run_prompt(
+            &mut voice.cache,
+            voice.prompt,
+            (adapter, voice.steer),
+            cancel,
+        )?;
+        let Some(logits) = logits else {
+            return Ok(false);
+        };
+        voice.logits = logits
+            .flatten_all()
+            .and_then(|l| l.to_vec1())
+            .map_err(failed)?;
+        Ok(true)
+    }
+
+    /// Runs what of a prompt is not in the cache yet, a batch at a time. The logits after it, `[1, vocabulary]`; none when
+    /// cancelled, or when there was nothing to run.
+    pub(crate) fn run_prompt(
+        &self,
+        cache: &mut KvCache,
+        prompt: &[Token],
+        (adapter, steer): (Option<(&Adapter, f32)>, &[Steering]),
+        cancel: &Cancel,
+    ) -> Result<Option<Tensor>> {
+        while cache.len() < prompt.len() {
             if cancel.is_cancelled() {
-                return Ok(false);
+                return Ok(None);
             }
-            let start = voice.cache.len();
+            let start = cache.len();
             let end = (start + PROMPT_ROWS).min(prompt.len());
             let last = end == prompt.len();
             let mut sequence = [Sequence {
-                adapter: voice.adapter.as_ref().map(|(a, s)| (a, *s)),
-                steer: voice.steer,
+                adapter,
+                steer,
                 wanted: if last { Wanted::Last } else { Wanted::Nothing },
-                ..Sequence::new(&mut voice.cache, &prompt[start..end])
+                ..Sequence::new(cache, &prompt[start..end])
             }];
             if last {
-                let logits = self.step(&mut sequence, PROMPT_PRECISION)?;
-                voice.logits = logits
-                    .flatten_all()
-                    .and_then(|l| l.to_vec1())
-                    .map_err(failed)?;
-            } else {
-                self.decoder()
-                    .forward(&mut sequence, PROMPT_PRECISION, None)
-                    .map_err(failed)?;
+                return self.step(&mut sequence, PROMPT_PRECISION).map(Some);
             }
+            self.decoder()
+                .forward(&mut sequence, PROMPT_PRECISION, None)
+                .map_err(failed)?;
         }
-        Ok(true)
+        Ok(None)
     }
 
     fn decode_rows(
@@ -281,11 +302,7 @@ impl LoadedModel {
         self.read_rows(&stepped, &mut logits).map_err(failed)
     }
 
-    fn read_rows(
-        &self,
-        stepped: &candle_core::Tensor,
-        to: &mut [&mut Vec<f32>],
-    ) -> candle_core::Result<()> {
+    fn read_rows(&self, stepped: &Tensor, to: &mut [&mut Vec<f32>]) -> candle_core::Result<()> {
         let all;
         let read;
         let all: &[f32] = if stepped.device().is_cpu() {

@@ -10,7 +10,7 @@ use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
 use serde_json::{Value, json};
 use toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 
-use crate::tokenizer::Tokenizer;
+use crate::{tokenizer::Tokenizer, values::first_line};
 
 /// Longest schema that is read, in bytes.
 const MAX_SCHEMA_BYTES: usize = 1 << 20;
@@ -40,7 +40,7 @@ impl Grammars {
         let grammar = TopLevelGrammar::from_json_schema(read(schema)?);
         let parser = factory
             .create_parser(grammar)
-            .map_err(|e| LlmError::Constraint(first_line(&e)))?;
+            .map_err(|e| LlmError::Constraint(short(&e)))?;
         Ok(Form(Matcher::new(Ok(parser))))
     }
 }
@@ -56,7 +56,7 @@ fn factory(tokenizer: &Tokenizer) -> std::result::Result<ParserFactory, String> 
     ends.dedup();
     let trie = TokTrie::from(&info, &words).with_eos_tokens(&ends);
     let env: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
-    let mut factory = ParserFactory::new_simple(&env).map_err(|e| failed(first_line(&e)))?;
+    let mut factory = ParserFactory::new_simple(&env).map_err(|e| failed(short(&e)))?;
     factory.quiet();
     // Its long errors would repeat what was written so far.
     factory.limits_mut().verbose_errors = false;
@@ -87,14 +87,9 @@ fn read(schema: &str) -> Result<Value> {
     Ok(value)
 }
 
-fn first_line(error: &dyn std::fmt::Display) -> String {
-    let text = error.to_string();
-    text.lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(300)
-        .collect()
+/// What the library says of a schema may repeat it.
+fn short(error: &dyn std::fmt::Display) -> String {
+    first_line(error).chars().take(300).collect()
 }
 
 /// How far a text has got in its form.
@@ -127,5 +122,5 @@ impl Form {
 }
 
 fn broken(error: &dyn std::fmt::Display) -> LlmError {
-    LlmError::Constraint(first_line(error))
+    LlmError::Constraint(short(error))
 }

@@ -93,6 +93,20 @@ impl Patch {
         add_scaled(y, self.scale, &delta);
         Ok(())
     }
+
+    /// The same on other devices: `y` is changed in place.
+    ///
+    /// # Errors
+    /// When the adapter lies on another device.
+    pub(crate) fn add_elsewhere(&self, x: &Tensor, y: &Tensor) -> Result<()> {
+        let (Weight::Dense(a), Weight::Dense(b)) = (&self.pair.a, &self.pair.b) else {
+            candle_core::bail!("the adapter lies on another device than the model");
+        };
+        let (first, n) = (self.rows.start, self.rows.len());
+        let delta = x.narrow(0, first, n)?.matmul(&a.t()?)?.matmul(&b.t()?)?;
+        let sum = (y.narrow(0, first, n)? + (delta * f64::from(self.scale))?)?;
+        y.slice_set(&sum, 0, first)
+    }
 }
 
 /// A trainable pair: A `[r, inputs]`, B `[outputs, r]`, and the factor on their product.
@@ -131,6 +145,12 @@ impl Bias {
         })
     }
 
+    fn add_to_rows(&self, y: &mut [f32]) {
+        for row in y.chunks_exact_mut(self.values.len()) {
+            add_scaled(row, 1.0, &self.values);
+        }
+    }
+
     fn add_to(&self, y: Tensor) -> Result<Tensor> {
         match &self.tensor {
             Some(bias) => y.broadcast_add(bias),
@@ -146,9 +166,7 @@ impl CustomOp1 for Bias {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut y = slice(storage, layout)?.to_vec();
-        for row in y.chunks_exact_mut(self.values.len()) {
-            add_scaled(row, 1.0, &self.values);
-        }
+        self.add_to_rows(&mut y);
         Ok(result(y, layout.shape()))
     }
 
@@ -182,68 +200,39 @@ impl Linear {
     /// Adds the bias, where there is one, to every row of `y` on the processor.
     pub(crate) fn add_bias(&self, y: &mut [f32]) {
         if let Some(bias) = &self.bias {
-            for row in y.chunks_exact_mut(bias.values.len()) {
-                add_scaled(row, 1.0, &bias.values);
-            }
+            bias.add_to_rows(y);
         }
     }
 
-    /// `x Wᵀ` plus the bias and the patches, no gradients. A row's result depends on that row alone.
-    pub(crate) fn infer(
-        &self,
-        x: &Tensor,
-        patches: Vec<Patch>,
-        precision: Precision,
-    ) -> Result<Tensor> {
-        let y = self.product(x, patches, precision)?;
-        match &self.bias {
-            Some(bias) => bias.add_to(y),
-            None => Ok(y),
-        }
-    }
-
-    fn product(&self, x: &Tensor, patches: Vec<Patch>, precision: Precision) -> Result<Tensor> {
+    /// `x Wᵀ`, no gradients. A row's result depends on that row alone.
+    pub(crate) fn product(&self, x: &Tensor, precision: Precision) -> Result<Tensor> {
         match &self.weight {
             Weight::Quantized(w) => x.apply_op1_no_bwd(&Product {
                 w: w.clone(),
-                patches,
                 precision,
                 level: self.level,
             }),
-            Weight::Dense(w) => {
-                let y = x.matmul(&w.t()?)?;
-                for patch in patches {
-                    let (Weight::Dense(a), Weight::Dense(b)) = (&patch.pair.a, &patch.pair.b)
-                    else {
-                        candle_core::bail!("the adapter lies on another device than the model");
-                    };
-                    let rows = (patch.rows.start, patch.rows.len());
-                    let delta = x
-                        .narrow(0, rows.0, rows.1)?
-                        .matmul(&a.t()?)?
-                        .matmul(&b.t()?)?;
-                    let sum = (y.narrow(0, rows.0, rows.1)? + (delta * f64::from(patch.scale))?)?;
-                    y.slice_set(&sum, 0, rows.0)?;
-                }
-                Ok(y)
-            }
+            Weight::Dense(w) => x.matmul(&w.t()?),
+        }
+    }
+
+    /// A product with the bias, where there is one.
+    pub(crate) fn with_bias(&self, y: Tensor) -> Result<Tensor> {
+        match &self.bias {
+            Some(bias) => bias.add_to(y),
+            None => Ok(y),
         }
     }
 
     /// `x Wᵀ + b + scale (x Aᵀ) Bᵀ` with gradients for x, A and B; weight and bias are frozen and get none.
     pub(crate) fn train(&self, x: &Tensor, pair: Option<TrainablePair<'_>>) -> Result<Tensor> {
-        let y = self.trained_product(x, pair)?;
-        match &self.bias {
-            Some(bias) => bias.add_to(y),
-            None => Ok(y),
-        }
+        self.with_bias(self.trained_product(x, pair)?)
     }
 
     fn trained_product(&self, x: &Tensor, pair: Option<TrainablePair<'_>>) -> Result<Tensor> {
         match (&self.weight, pair) {
             (Weight::Quantized(w), None) => x.apply_op1(Product {
                 w: w.clone(),
-                patches: Vec::new(),
                 precision: Precision::F32,
                 level: self.level,
             }),
@@ -269,10 +258,9 @@ impl Linear {
     }
 }
 
-/// `x Wᵀ` over a quantized weight; patches only where no gradient is wanted.
+/// `x Wᵀ` over a quantized weight.
 struct Product {
     w: QMatrix,
-    patches: Vec<Patch>,
     precision: Precision,
     level: Level,
 }
@@ -284,12 +272,9 @@ impl CustomOp1 for Product {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = slice(storage, layout)?;
-        let (m, (rows, cols)) = (layout.shape().dims2()?.0, (self.w.rows(), self.w.cols()));
+        let (m, rows) = (layout.shape().dims2()?.0, self.w.rows());
         let mut y = vec![0.0; m * rows];
         self.w.forward(x, m, &mut y, self.precision, self.level);
-        for patch in &self.patches {
-            patch.add_to(x, cols, &mut y, rows, self.level)?;
-        }
         Ok(result(y, (m, rows)))
     }
 

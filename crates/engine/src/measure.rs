@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
-use idiolect_kernels::Precision;
+use candle_core::Tensor;
 use idiolect_llm::{Cancel, LlmError, Result, Token};
 
 use crate::{
     decoder::{Sequence, Wanted},
-    generate::PROMPT_ROWS,
     kv::KvCache,
-    model::{GENERATE_PRECISION, LoadedModel, PROMPT_PRECISION},
+    model::{GENERATE_PRECISION, LoadedModel},
     values::failed,
 };
 
@@ -45,7 +44,10 @@ impl LoadedModel {
                 .decoder()
                 .cache(prompt.len() + steps.len())
                 .map_err(failed)?;
-            self.run_prompt(&mut first, prompt, cancel)?;
+            if let Some(logits) = self.run_prompt(&mut first, prompt, (None, &[]), cancel)? {
+                look(&logits)?;
+            }
+            cancel.check()?;
             let prompt_seconds = started.elapsed().as_secs_f64();
             let mut caches: Vec<KvCache> = (1..drafts)
                 .map(|_| first.fork(prompt.len()).map_err(failed))
@@ -57,9 +59,12 @@ impl LoadedModel {
                 let mut sequences: Vec<Sequence<'_>> = caches
                     .iter_mut()
                     .zip(step.chunks(1))
-                    .map(|(cache, token)| sequence(cache, token, Wanted::Last))
+                    .map(|(cache, token)| Sequence {
+                        wanted: Wanted::Last,
+                        ..Sequence::new(cache, token)
+                    })
                     .collect();
-                self.look(&mut sequences, GENERATE_PRECISION)?;
+                look(&self.step(&mut sequences, GENERATE_PRECISION)?)?;
             }
             Ok(Timing {
                 prompt_seconds,
@@ -67,40 +72,11 @@ impl LoadedModel {
             })
         })
     }
-
-    fn run_prompt(&self, cache: &mut KvCache, prompt: &[Token], cancel: &Cancel) -> Result<()> {
-        let pieces = prompt.len().div_ceil(PROMPT_ROWS);
-        for (i, tokens) in prompt.chunks(PROMPT_ROWS).enumerate() {
-            cancel.check()?;
-            if i + 1 == pieces {
-                self.look(
-                    &mut [sequence(cache, tokens, Wanted::Last)],
-                    PROMPT_PRECISION,
-                )?;
-            } else {
-                self.decoder()
-                    .forward(
-                        &mut [sequence(cache, tokens, Wanted::Nothing)],
-                        PROMPT_PRECISION,
-                        None,
-                    )
-                    .map_err(failed)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A step whose logits are brought to where a sampler would read them.
-    fn look(&self, sequences: &mut [Sequence<'_>], precision: Precision) -> Result<()> {
-        let logits: Vec<Vec<f32>> = self.step(sequences, precision)?.to_vec2().map_err(failed)?;
-        std::hint::black_box(logits);
-        Ok(())
-    }
 }
 
-fn sequence<'a>(cache: &'a mut KvCache, tokens: &'a [Token], wanted: Wanted) -> Sequence<'a> {
-    Sequence {
-        wanted,
-        ..Sequence::new(cache, tokens)
-    }
+/// Brings logits to where a sampler would read them.
+fn look(logits: &Tensor) -> Result<()> {
+    let logits: Vec<Vec<f32>> = logits.to_vec2().map_err(failed)?;
+    std::hint::black_box(logits);
+    Ok(())
 }

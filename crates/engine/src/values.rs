@@ -58,12 +58,17 @@ pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor
     Tensor::from_vec(values, shape, &Device::Cpu)
 }
 
+/// The first line of what an error says: what follows it is for whoever wrote the library.
+pub(crate) fn first_line(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
 /// A device or shape failure as the model traits report it.
 pub(crate) fn failed(error: candle_core::Error) -> LlmError {
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default().to_owned();
+    let first = first_line(&error);
     // A backtrace may stand before the device's own words.
-    if crate::device::is_out_of_memory(&text) {
+    if crate::device::is_out_of_memory(&error.to_string()) {
         LlmError::OutOfMemory(first)
     } else {
         LlmError::Failed(first)

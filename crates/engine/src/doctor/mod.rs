@@ -45,7 +45,8 @@ pub struct Check {
 }
 
 impl Check {
-    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+    /// All is well.
+    pub fn ok(name: &'static str, found: impl Into<String>) -> Self {
         Self {
             name,
             verdict: Verdict::Ok,
@@ -55,7 +56,8 @@ impl Check {
         }
     }
 
-    fn warning(name: &'static str, found: impl Into<String>, means: &str, next: &str) -> Self {
+    /// Usable, with something to know.
+    pub fn warning(name: &'static str, found: impl Into<String>, means: &str, next: &str) -> Self {
         Self {
             verdict: Verdict::Warning,
             means: means.to_owned(),
@@ -64,7 +66,8 @@ impl Check {
         }
     }
 
-    fn broken(name: &'static str, found: impl Into<String>, means: &str, next: &str) -> Self {
+    /// Not usable as it is.
+    pub fn broken(name: &'static str, found: impl Into<String>, means: &str, next: &str) -> Self {
         Self {
             verdict: Verdict::Broken,
             ..Self::warning(name, found, means, next)
@@ -79,6 +82,8 @@ pub struct Examination {
     pub checks: Vec<Check>,
     /// What loading it would take; none where that cannot be said.
     pub estimate: Option<Estimate>,
+    /// Whether it carries a chat template: without one, nothing is written with it.
+    pub has_template: bool,
 }
 
 impl Examination {
@@ -109,6 +114,7 @@ pub fn examine(path: &Path) -> Result<Examination> {
             return Ok(Examination {
                 checks,
                 estimate: None,
+                has_template: false,
             });
         }
     };
@@ -131,7 +137,11 @@ pub fn examine(path: &Path) -> Result<Examination> {
         .ok()
         .filter(|_| survey.damage.is_empty() && survey.unknown_types.is_empty())
         .map(|config| Estimate::new(&config, &survey.gguf));
-    Ok(Examination { checks, estimate })
+    Ok(Examination {
+        checks,
+        estimate,
+        has_template: template.source.is_some(),
+    })
 }
 
 /// The words of an error without its kind, as a sentence.
