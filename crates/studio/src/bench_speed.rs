@@ -76,10 +76,9 @@ pub(crate) fn bench(
     }
     ctx.start_job("Measuring speed", false);
     let file = ctx.studio.models.ready_named(ctx, model)?;
-    let settings = crate::status::settings(ctx.studio)?;
     let options = LoadOptions {
-        device: crate::status::device_wish(&settings)?,
         threads: wanted.threads.map(|n| n as usize),
+        ..crate::status::load_options(ctx.studio)?
     };
     let threads = options
         .threads

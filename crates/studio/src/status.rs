@@ -1,6 +1,7 @@
 //! The state of the studio, its settings, and requests about models.
 
 use idiolect_core::{ErrorCode, UserError, space::space};
+use idiolect_engine::LoadOptions;
 use idiolect_llm::DeviceWish;
 
 use crate::{
@@ -96,6 +97,15 @@ pub(crate) fn device_wish(settings: &Settings) -> Result<DeviceWish, UserError> 
             "Use auto, cpu, cuda or metal.",
         )),
     }
+}
+
+/// How models are loaded, as the person set it.
+pub(crate) fn load_options(studio: &Inner) -> Result<LoadOptions, UserError> {
+    let settings = settings(studio)?;
+    Ok(LoadOptions {
+        device: device_wish(&settings)?,
+        threads: (settings.threads > 0).then_some(settings.threads as usize),
+    })
 }
 
 fn in_use(ctx: &Ctx) -> Result<String, UserError> {

@@ -42,12 +42,8 @@ impl Registry {
     /// # Errors
     /// Missing, damaged, unsupported, out of memory.
     pub(crate) fn writer(&self, ctx: &Ctx, named: Option<&str>) -> Result<Writer, UserError> {
-        let settings = crate::status::settings(ctx.studio)?;
         let file = self.ready_named(ctx, named)?;
-        let options = LoadOptions {
-            device: crate::status::device_wish(&settings)?,
-            threads: (settings.threads > 0).then_some(settings.threads as usize),
-        };
+        let options = crate::status::load_options(ctx.studio)?;
         let mut loaded = lock(&self.loaded);
         if let Some(writer) = &loaded.writer
             && writer.file == file
