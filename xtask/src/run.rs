@@ -50,6 +50,11 @@ pub fn run() -> Result<()> {
 
 /// Fetches the models with the release command line.
 pub fn models(folder: Option<&Path>) -> Result<()> {
+    pull(&command_line()?, folder)
+}
+
+/// Builds the release command line.
+pub fn command_line() -> Result<PathBuf> {
     succeed(&mut cargo(&[
         "build",
         "--release",
@@ -57,7 +62,7 @@ pub fn models(folder: Option<&Path>) -> Result<()> {
         "-p",
         "idiolect-cli",
     ]))?;
-    pull(&built("release", "idiolect")?, folder)
+    built("release", "idiolect")
 }
 
 /// Writes the TypeScript types. The generator is the very test that finds them stale.

@@ -14,8 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
-    run::{built, pull},
-    shell::{cargo, command, output, read, root, succeed, target_dir},
+    run::{command_line, pull},
+    shell::{command, output, read, root, target_dir},
 };
 use peers::{Level, Peers};
 use table::{Side, replaced, table};
@@ -106,22 +106,16 @@ impl<'a> Arguments<'a> {
 /// Measures, prints, and writes docs/benchmarks.md.
 pub fn bench(words: &[&str]) -> Result<()> {
     let arguments = Arguments::parse(words)?;
-    let levels = Level::chosen(&arguments.levels, &peers::processor_flags())?;
+    let levels = Level::chosen(
+        &arguments.levels,
+        &peers::of_processor("flags").unwrap_or_default(),
+    )?;
     let peers = Peers::provide(&levels, arguments.offline)?;
     let idiolect = match arguments.idiolect {
         Some(program) => {
             fs::canonicalize(program).with_context(|| format!("{program} is not there"))?
         }
-        None => {
-            succeed(&mut cargo(&[
-                "build",
-                "--release",
-                "--locked",
-                "-p",
-                "idiolect-cli",
-            ]))?;
-            built("release", "idiolect")?
-        }
+        None => command_line()?,
     };
     let models = models(&arguments, &idiolect)?;
     let threads = match arguments.threads {
@@ -371,11 +365,7 @@ fn physical_cores() -> String {
 }
 
 fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let mut lines = text.lines().filter(|line| line.starts_with("model name"));
-    let name = lines.next().and_then(|line| line.split_once(':'));
-    name.map_or("unknown processor", |(_, name)| name.trim())
-        .to_owned()
+    peers::of_processor("model name").unwrap_or_else(|| "unknown processor".to_owned())
 }
 
 fn commit() -> String {

@@ -128,11 +128,12 @@ impl Level {
     }
 }
 
-/// What the processor says it can do, as Linux spells it; empty elsewhere.
-pub fn processor_flags() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let mut lines = text.lines().filter(|line| line.starts_with("flags"));
-    lines.next().unwrap_or_default().to_owned()
+/// What the first processor says of itself under a name, as Linux spells it; nothing elsewhere.
+pub fn of_processor(name: &str) -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    let (_, value) = line.split_once(':')?;
+    Some(value.trim().to_owned())
 }
 
 /// The peers' folder: sources, a virtual environment with the bindings, a build a level.
