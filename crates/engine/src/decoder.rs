@@ -175,20 +175,28 @@ impl Decoder {
             }];
             let branches = s.branches.unwrap_or(&one);
             let whole = at + reach(branches, s.tokens.len())?;
-            let keeping = keeping(s.branches, &self.device);
-            if keeping != Keeping::Beside {
+            // On the processor branches stay beside the cache.
+            if s.branches.is_none() || !self.device.is_cpu() {
                 s.cache.reserve(whole)?;
             }
             let of = s.cache.plan(whole);
+            // Rows from the tree's root to the newest branch's end.
+            let mut path = Vec::new();
             for branch in branches.iter().filter(|b| b.length > 0) {
-                let at = at + branch.after;
+                let (at, rows) = (
+                    at + branch.after,
+                    places.len()..places.len() + branch.length,
+                );
+                path.truncate(branch.after);
                 pieces.push(Piece {
                     sequence: index,
-                    rows: places.len()..places.len() + branch.length,
+                    rows: rows.clone(),
                     at,
-                    keeping,
+                    ancestors: s.branches.map(|_| path.clone()),
                 });
-                places.extend((at..at + branch.length).map(|position| Place { position, of }));
+                path.extend(rows);
+                let positions = at..at + branch.length;
+                places.extend(positions.map(|position| Place { position, of }));
             }
             match s.wanted {
                 Wanted::Nothing => {}
@@ -447,17 +455,6 @@ trait Pass {
     }
 }
 
-/// Where keys and values of a sequence's pieces go on this device.
-fn keeping(branches: Option<&[Branch]>, device: &Device) -> Keeping {
-    match branches {
-        None => Keeping::Cached,
-        Some(branches) if device.is_cpu() && branches.iter().all(|b| b.after == 0) => {
-            Keeping::Beside
-        }
-        Some(_) => Keeping::InTurn,
-    }
-}
-
 /// How far branches reach behind the cache's tokens.
 fn reach(branches: &[Branch], tokens: usize) -> Result<usize> {
     let (mut sum, mut written, mut farthest) = (0, 0, 0);
@@ -500,18 +497,8 @@ pub(crate) struct Piece {
     pub(crate) sequence: usize,
     pub(crate) rows: Range<usize>,
     pub(crate) at: usize,
-    pub(crate) keeping: Keeping,
-}
-
-/// Where a piece's keys and values go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keeping {
-    /// Behind the cache's tokens, to stay there.
-    Cached,
-    /// Nowhere: only the piece itself looks at them.
-    Beside,
-    /// Behind the cache's tokens, until the next branch of the tree is written over them.
-    InTurn,
+    /// For a branch: the rows between the cache's end and its own.
+    pub(crate) ancestors: Option<Vec<usize>>,
 }
 
 /// A batch of sequences.
@@ -525,10 +512,15 @@ pub(crate) struct Inference<'a, 'b, 's> {
 }
 
 impl Inference<'_, '_, '_> {
-    /// Adds the directions of a layer to its hidden states `[rows, hidden]`.
+    /// Whether directions are added after a layer.
+    pub(crate) fn steers(&self, layer: usize) -> bool {
+        self.steered.iter().any(|(_, s)| s.layer == layer)
+    }
+
+    /// Adds them to the hidden states `[rows, hidden]`.
     pub(crate) fn steer(&self, layer: usize, x: &mut [f32]) {
+        let width = self.decoder.config.hidden;
         for (rows, steering) in self.steered.iter().filter(|(_, s)| s.layer == layer) {
-            let width = steering.vector.len();
             for row in x[rows.start * width..rows.end * width].chunks_exact_mut(width) {
                 for (to, from) in row.iter_mut().zip(steering.vector.iter()) {
                     *to += steering.scale * from;
@@ -562,12 +554,12 @@ impl Pass for Inference<'_, '_, '_> {
     }
 
     fn steered(&self, layer: usize, x: &Tensor) -> Result<Option<Tensor>> {
-        if !self.steered.iter().any(|(_, s)| s.layer == layer) {
+        if !self.steers(layer) {
             return Ok(None);
         }
-        let mut sums: Vec<f32> = x.flatten_all()?.to_vec1()?;
-        self.steer(layer, &mut sums);
-        Ok(Some(Tensor::from_vec(sums, x.shape(), x.device())?))
+        let mut moved: Vec<f32> = x.flatten_all()?.to_vec1()?;
+        self.steer(layer, &mut moved);
+        Ok(Some(Tensor::from_vec(moved, x.shape(), x.device())?))
     }
 
     /// Piece by piece: its keys and values are written behind the cache's tokens, then its rows look at both. The pieces of

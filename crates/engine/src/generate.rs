@@ -17,7 +17,7 @@ use crate::{
     lora::Adapter,
     model::{GENERATE_PRECISION, LoadedModel, PROMPT_PRECISION},
     stream::{Leading, Stream},
-    values::failed,
+    values::{failed, read},
 };
 
 /// Rows of a prompt run in one batch.
@@ -285,6 +285,7 @@ impl LoadedModel {
 
     /// Runs the newest token of every text that goes on, in all its voices.
     fn step_rows(&self, rows: &mut [Row<'_>]) -> Result<()> {
+        let vocabulary = self.config().vocabulary;
         let mut sequences = Vec::new();
         let mut logits = Vec::new();
         for row in rows.iter_mut().filter(|r| r.ended.is_none()) {
@@ -299,23 +300,12 @@ impl LoadedModel {
             }
         }
         let stepped = self.step(&mut sequences, GENERATE_PRECISION)?;
-        self.read_rows(&stepped, &mut logits).map_err(failed)
-    }
-
-    fn read_rows(&self, stepped: &Tensor, to: &mut [&mut Vec<f32>]) -> candle_core::Result<()> {
-        let all;
-        let read;
-        let all: &[f32] = if stepped.device().is_cpu() {
-            read = crate::values::values(stepped)?;
-            &read
-        } else {
-            all = stepped.flatten_all()?.to_vec1::<f32>()?;
-            &all
-        };
-        for (row, to) in all.chunks_exact(self.config().vocabulary).zip(to) {
-            to.copy_from_slice(row);
-        }
-        Ok(())
+        read(&stepped, |all| {
+            for (to, row) in logits.into_iter().zip(all.chunks_exact(vocabulary)) {
+                to.copy_from_slice(row);
+            }
+        })
+        .map_err(failed)
     }
 
     fn take_token(&self, row: &mut Row<'_>, on_text: &mut dyn FnMut(&str)) -> Result<()> {

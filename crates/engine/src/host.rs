@@ -9,7 +9,7 @@ use idiolect_kernels::{self as kernels, CachedRows, attention_over_caches, forwa
 use idiolect_llm::Token;
 
 use crate::{
-    decoder::{Decoder, Hook, Inference, Keeping, Place, quantized},
+    decoder::{Decoder, Hook, Inference, Place, quantized},
     linear::Linear,
     lora::Target,
     ops::Norm,
@@ -149,38 +149,26 @@ impl Inference<'_, '_, '_> {
     }
 
     /// Keys and values of what continues a cache are written behind its tokens; those of branches stay beside it, which is
-    /// how a prefix is shared without copying it. The branches of a tree go into the cache one after another.
+    /// how a prefix is shared without copying it. A branch of a branch has those of its ancestors before its own.
     fn attend(&mut self, layer: usize, [q, k, v]: [&[f32]; 3], out: &mut [f32]) -> Result<()> {
         let shape = self.decoder.attention_shape(layer);
-        let level = self.decoder.level();
-        let (width, kv_width) = (
-            shape.heads * shape.head_dim,
-            shape.kv_heads * shape.head_dim,
-        );
-        let mut together = Vec::with_capacity(self.pieces.len());
-        for piece in &self.pieces {
+        let kv_width = shape.kv_heads * shape.head_dim;
+        for piece in self.pieces.iter().filter(|p| p.ancestors.is_none()) {
             let new = piece.rows.start * kv_width..piece.rows.end * kv_width;
             let cache = &mut *self.sequences[piece.sequence].cache;
-            if piece.keeping != Keeping::Beside {
-                cache.store(&shape, layer, piece.at, &k[new.clone()], &v[new])?;
-            }
-            if piece.keeping != Keeping::InTurn {
-                together.push(piece);
-                continue;
-            }
-            let here = piece.rows.start * width..piece.rows.end * width;
-            let (keys, values) = cache.host(layer)?;
-            let alone = CachedRows {
-                rows: 0..piece.rows.len(),
-                keys,
-                values,
-                capacity: cache.capacity(),
-                before: piece.at,
-                own: None,
-            };
-            attention_over_caches(&shape, &q[here.clone()], &[alone], &mut out[here], level);
+            cache.store(&shape, layer, piece.at, &k[new.clone()], &v[new])?;
         }
-        let pieces = together.into_iter().map(|piece| {
+        let row = |x: &[f32], row: usize| x[row * kv_width..(row + 1) * kv_width].to_vec();
+        let gathered: Vec<Option<[Vec<f32>; 2]>> = self
+            .pieces
+            .iter()
+            .map(|piece| {
+                let ancestors = piece.ancestors.as_ref().filter(|a| !a.is_empty())?;
+                let rows = || ancestors.iter().copied().chain(piece.rows.clone());
+                Some([k, v].map(|x| rows().flat_map(|i| row(x, i)).collect()))
+            })
+            .collect();
+        let pieces = self.pieces.iter().zip(&gathered).map(|(piece, gathered)| {
             let new = piece.rows.start * kv_width..piece.rows.end * kv_width;
             let cache = &*self.sequences[piece.sequence].cache;
             let (keys, values) = cache.host(layer)?;
@@ -190,11 +178,14 @@ impl Inference<'_, '_, '_> {
                 values,
                 capacity: cache.capacity(),
                 before: piece.at,
-                own: (piece.keeping == Keeping::Beside).then(|| (&k[new.clone()], &v[new])),
+                own: match gathered {
+                    Some([keys, values]) => Some((keys.as_slice(), values.as_slice())),
+                    None => piece.ancestors.as_ref().map(|_| (&k[new.clone()], &v[new])),
+                },
             })
         });
         let pieces = pieces.collect::<Result<Vec<_>>>()?;
-        attention_over_caches(&shape, q, &pieces, out, level);
+        attention_over_caches(&shape, q, &pieces, out, self.decoder.level());
         Ok(())
     }
 }

@@ -61,6 +61,18 @@ impl Decoder {
         pairs: &[(usize, Token)],
         precision: Precision,
     ) -> Result<Vec<f32>> {
+        self.log_probs_in(&mut Vec::new(), hidden, pairs, precision)
+    }
+
+    /// The same with the logits in memory that the caller keeps: some tens of megabytes, which the system would have to clear
+    /// for every call.
+    pub(crate) fn log_probs_in(
+        &self,
+        memory: &mut Vec<f32>,
+        hidden: &Tensor,
+        pairs: &[(usize, Token)],
+        precision: Precision,
+    ) -> Result<Vec<f32>> {
         let (rows, vocabulary) = (hidden.dim(0)?, self.config().vocabulary);
         if pairs.iter().any(|&(_, t)| t as usize >= vocabulary) {
             candle_core::bail!("a token is beyond the vocabulary of {vocabulary}");
@@ -72,20 +84,25 @@ impl Decoder {
         let mut scores = Vec::with_capacity(pairs.len());
         for pairs in pairs.chunk_by(|a, b| a.0 / most == b.0 / most) {
             let first = pairs[0].0 / most * most;
-            let hidden = hidden.narrow(0, first, most.min(rows - first))?;
-            let logits = self.logits(&hidden.contiguous()?, precision)?;
+            let hidden = hidden
+                .narrow(0, first, most.min(rows - first))?
+                .contiguous()?;
             let place =
                 |&(row, token): &(usize, Token)| (row - first) * vocabulary + token as usize;
-            if logits.device().is_cpu() {
-                let logits = values(&logits)?;
-                let mut normalisers = vec![0.0; logits.len() / vocabulary];
-                log_normalisers(&logits, vocabulary, &mut normalisers, self.level());
+            if let Some(head) = quantized(self.head().weight()) {
+                let m = hidden.dim(0)?;
+                memory.resize(memory.len().max(m * vocabulary), 0.0);
+                let logits = &mut memory[..m * vocabulary];
+                head.forward(&values(&hidden)?, m, logits, precision, self.level());
+                let mut normalisers = vec![0.0; m];
+                log_normalisers(logits, vocabulary, &mut normalisers, self.level());
                 scores.extend(
                     pairs
                         .iter()
                         .map(|pair| logits[place(pair)] - normalisers[pair.0 - first]),
                 );
             } else {
+                let logits = self.logits(&hidden, precision)?;
                 let places: Vec<u32> = pairs.iter().map(|p| place(p) as u32).collect();
                 let places = Tensor::from_vec(places, pairs.len(), logits.device())?;
                 let log_probs = candle_nn::ops::log_softmax(&logits, D::Minus1)?;

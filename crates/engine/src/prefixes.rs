@@ -24,7 +24,7 @@ pub struct PrefixRequest<'a> {
     pub adapter: Option<&'a AdapterSource>,
     /// Directions added to the hidden states, of the prefix and of what is scored behind it.
     pub steer: &'a [Steering],
-    /// How many tokens will stand behind it at most, where that is known: some models rotate long texts otherwise.
+    /// How many tokens will stand behind it at most: some models rotate long texts in another way throughout.
     pub ahead: usize,
 }
 
@@ -102,13 +102,11 @@ impl LoadedModel {
             for request in requests {
                 self.context_full(request.tokens.len())?;
                 self.known_tokens(request.tokens)?;
-                let mut cache = self
-                    .decoder()
-                    .cache(request.tokens.len() + 1)
-                    .map_err(failed)?;
-                cache.plan(request.tokens.len() + request.ahead);
+                let length = request.tokens.len();
+                let mut cache = self.decoder().cache(length + 1).map_err(failed)?;
+                cache.plan(length + request.ahead);
                 prefixes.push(Kept {
-                    length: request.tokens.len(),
+                    length,
                     adapter: self.adapter(request.adapter)?,
                     steer: request.steer.to_vec(),
                     precision,

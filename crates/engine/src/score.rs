@@ -81,7 +81,8 @@ impl LoadedModel {
     /// any lengths behind any prefixes are packed into the same batches; a row's result does not depend on the others.
     ///
     /// # Errors
-    /// Cancelled, context full, prefixes of another model or of several precisions, device.
+    /// Cancelled, context full, prefixes of another model or of several precisions, a text so much longer than was planned
+    /// ([`PrefixRequest::ahead`]) that the model would rotate it in another way, device.
     pub fn score_under(
         &self,
         rows: &[(&Prefix, &[Token])],
@@ -113,6 +114,8 @@ struct Scoring<'a> {
     prefixes: Vec<&'a Prefix>,
     precision: Precision,
     results: Vec<Vec<f32>>,
+    /// Logits of some rows.
+    logits: Vec<f32>,
 }
 
 impl<'a> Scoring<'a> {
@@ -138,6 +141,7 @@ impl<'a> Scoring<'a> {
             prefixes,
             precision,
             results: results.collect(),
+            logits: Vec::new(),
         })
     }
 
@@ -146,6 +150,16 @@ impl<'a> Scoring<'a> {
         let mut caches: Vec<_> = prefixes.iter().map(|p| p.kept().cache()).collect();
         if caches.iter().any(|c| !c.fits(self.model.config())) {
             return Err(LlmError::Failed("a prefix of another model".into()));
+        }
+        let config = self.model.config();
+        if self.rows.iter().any(|(prefix, tokens)| {
+            let place = prefixes.partition_point(|p| p.place() < prefix.place());
+            let planned = caches[place].planned();
+            !config.rotates_alike(planned, prefix.len() + tokens.len())
+        }) {
+            return Err(LlmError::Failed(
+                "a text is longer than its prefix was planned for".into(),
+            ));
         }
         // A walk through the tree of what stands behind each prefix: texts that begin alike are neighbours.
         let mut order: Vec<(usize, usize)> = (0..self.rows.len())
@@ -283,10 +297,9 @@ impl<'a> Scoring<'a> {
         cancel.check()?;
         asked.sort_unstable_by_key(|a| a.from);
         let pairs: Vec<(usize, Token)> = asked.iter().map(|a| (a.from, a.token)).collect();
-        let scores = self
-            .model
-            .decoder()
-            .log_probs(hidden, &pairs, self.precision)
+        let decoder = self.model.decoder();
+        let scores = decoder
+            .log_probs_in(&mut self.logits, hidden, &pairs, self.precision)
             .map_err(failed)?;
         for (asked, score) in asked.iter().zip(scores) {
             self.results[asked.to.0][asked.to.1] = score;

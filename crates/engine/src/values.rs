@@ -33,6 +33,14 @@ pub(crate) fn values(tensor: &Tensor) -> Result<Values<'_>> {
     Ok(Values { storage, range })
 }
 
+/// Shows the f32 values of a contiguous tensor: where they lie on the processor, a copy of what lies elsewhere.
+pub(crate) fn read<R>(tensor: &Tensor, look: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    if tensor.device().is_cpu() {
+        return Ok(look(&values(tensor)?));
+    }
+    Ok(look(&tensor.flatten_all()?.to_vec1::<f32>()?))
+}
+
 /// Reads the argument of a custom operation.
 pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match storage {

@@ -32,8 +32,7 @@ pub use ops::attention::{
 };
 pub use ops::gated::{Activation, gated, gated_backward};
 pub use ops::loss::{
-    log_normalisers, log_softmax, log_softmax_gather, softmax_cross_entropy,
-    softmax_cross_entropy_with_gradient,
+    log_normalisers, log_softmax, softmax_cross_entropy, softmax_cross_entropy_with_gradient,
 };
 pub use ops::norm::{rms_norm, rms_norm_backward};
 pub use ops::rope::{RopeStyle, RopeTable, rope, rope_backward};

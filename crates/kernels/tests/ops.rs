@@ -3,7 +3,7 @@
 use idiolect_kernels::{
     Activation, AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, Level, RopeStyle, RopeTable,
     Team, attention_backward, attention_over_caches, attention_train, gated, gated_backward,
-    log_softmax, log_softmax_gather, rms_norm, rms_norm_backward, rope, rope_backward,
+    log_normalisers, log_softmax, rms_norm, rms_norm_backward, rope, rope_backward,
     softmax_cross_entropy, softmax_cross_entropy_with_gradient, store_in_cache,
 };
 
@@ -267,10 +267,14 @@ fn log_softmax_is_normalised_and_gathers() {
         let mut all = logits.clone();
         log_softmax(&mut all, vocab, level);
         assert_close(&all, &plain, LOG_TOLERANCE, level.name());
-        let mut some = [f32::NAN; 6];
-        log_softmax_gather(&logits, vocab, &[0, 7, 1002, 3, 3, 9], &mut some, level);
-        let want = [0, 7, 1002, vocab + 3, vocab + 3, vocab + 9].map(|i| all[i]);
-        assert_close(&some, &want, LOG_TOLERANCE, level.name());
+        let mut normalisers = vec![f32::NAN; logits.len() / vocab];
+        log_normalisers(&logits, vocab, &mut normalisers, level);
+        let less: Vec<f32> = logits
+            .iter()
+            .enumerate()
+            .map(|(i, l)| l - normalisers[i / vocab])
+            .collect();
+        assert_close(&all, &less, LOG_TOLERANCE, level.name());
     }
 }
 
@@ -413,6 +417,22 @@ fn attention_over_caches_agrees_between_levels_and_batches() {
                 assert!(
                     run(&q, &own) == out,
                     "{what}: other bits with the rows' keys beside the cache"
+                );
+                // And with keys of some positions before them, as a branch of a branch has.
+                let further: Vec<_> = pieces
+                    .iter()
+                    .map(|piece| {
+                        let end = piece.before + piece.rows.len();
+                        let here = (piece.before - piece.before.min(5)) * kv_width..end * kv_width;
+                        CachedRows {
+                            own: Some((&k[here.clone()], &v[here])),
+                            ..piece.clone()
+                        }
+                    })
+                    .collect();
+                assert!(
+                    run(&q, &further) == out,
+                    "{what}: other bits with earlier keys beside the cache"
                 );
             }
         }

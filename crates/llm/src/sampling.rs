@@ -107,7 +107,7 @@ impl Sampler {
         // Rounded down, so that nothing is lost in the comparison: the exact cut by weight comes below.
         let rough = (least as f32).next_down();
         let candidates = logits.iter().enumerate().filter(|(_, l)| **l >= rough);
-        let mut ranked = Ranked::new(
+        let mut ranked = Ranked(
             candidates
                 .filter(|(_, logit)| f64::from(**logit) >= least)
                 .map(|(token, &logit)| Candidate {
@@ -122,17 +122,16 @@ impl Sampler {
         if s.top_p < 1.0 {
             let wanted = s.top_p.max(0.0) * ranked.mass();
             let last = ranked.reaching(|mass| mass >= wanted);
-            ranked.keep(last + 1);
+            ranked.0.truncate(last + 1);
         }
-        ranked.candidates.retain(|c| c.weight >= s.min_p.min(1.0));
-        ranked.sorted = ranked.sorted.min(ranked.candidates.len());
+        ranked.0.retain(|c| c.weight >= s.min_p.min(1.0));
         ranked
     }
 }
 
 /// Weights are `exp` of minus this and less where a candidate is so far below the likeliest that it is never drawn.
 const NEGLIGIBLE: f64 = 50.0;
-/// Candidates put in order at first; of what is left, eight times as many at every further step.
+/// Candidates looked at first, as few hold most of the mass; of the rest, eight times as many at every further step.
 const FIRST_RANKED: usize = 64;
 
 /// A token that may be drawn, with its unnormalised probability (the likeliest has 1).
@@ -142,74 +141,62 @@ struct Candidate {
     weight: f64,
 }
 
-/// Candidates, the likeliest first as far as anybody looked: putting the whole vocabulary in order takes longer than
-/// computing its logits.
-struct Ranked {
-    candidates: Vec<Candidate>,
-    sorted: usize,
-}
+/// Candidates, put in order of their weight only where that matters: ordering the whole vocabulary takes longer than computing
+/// its logits.
+struct Ranked(Vec<Candidate>);
 
 impl Ranked {
-    fn new(candidates: Vec<Candidate>) -> Self {
-        Self {
-            candidates,
-            sorted: 0,
-        }
-    }
-
     fn mass(&self) -> f64 {
-        self.candidates.iter().map(|c| c.weight).sum()
-    }
-
-    /// Puts at least `wanted` candidates in order.
-    fn sort(&mut self, wanted: usize) {
-        if wanted <= self.sorted {
-            return;
-        }
-        let order = |a: &Candidate, b: &Candidate| {
-            b.weight.total_cmp(&a.weight).then(a.token.cmp(&b.token))
-        };
-        let rest = &mut self.candidates[self.sorted..];
-        let more = (wanted - self.sorted).min(rest.len());
-        if more < rest.len() {
-            rest.select_nth_unstable_by(more, order);
-        }
-        rest[..more].sort_unstable_by(order);
-        self.sorted += more;
+        self.0.iter().map(|c| c.weight).sum()
     }
 
     /// Keeps the `n` likeliest.
     fn keep(&mut self, n: usize) {
-        if n < self.candidates.len() {
-            self.sort(n);
-            self.candidates.truncate(n);
+        if n < self.0.len() {
+            self.0.select_nth_unstable_by(n, order);
+            self.0.truncate(n);
         }
     }
 
-    /// The first place, in order, at which the mass up to it is enough; the last place where it never is.
+    /// The first place, likeliest first, at which the mass up to it is enough; the last place where it never is. Then that
+    /// candidate lies there, and all likelier ones before it.
     fn reaching(&mut self, enough: impl Fn(f64) -> bool) -> usize {
-        let (mut mass, mut at) = (0.0, 0);
+        let all = &mut self.0;
+        // What lies before `low` is likelier than what comes after, and its mass is not enough; the place is before `high`.
+        let (mut low, mut high, mut mass) = (0, all.len(), 0.0);
         let mut step = FIRST_RANKED;
-        while at < self.candidates.len() {
-            if at == self.sorted {
-                self.sort(at + step);
+        while high - low > FIRST_RANKED {
+            let middle = low + step.min((high - low) / 2);
+            all[low..high].select_nth_unstable_by(middle - low, order);
+            let more = mass + all[low..middle].iter().map(|c| c.weight).sum::<f64>();
+            if enough(more) {
+                high = middle;
+            } else {
+                (low, mass) = (middle, more);
                 step *= 8;
             }
-            mass += self.candidates[at].weight;
+        }
+        all[low..high].sort_unstable_by(order);
+        for (at, candidate) in all.iter().enumerate().take(high).skip(low) {
+            mass += candidate.weight;
             if enough(mass) {
                 return at;
             }
-            at += 1;
         }
-        self.candidates.len().saturating_sub(1)
+        high.saturating_sub(1)
     }
 
     /// The first candidate at which the running share of the mass exceeds `u` in [0, 1).
     fn pick(mut self, u: f64) -> usize {
         let target = u * self.mass();
         let at = self.reaching(|mass| mass > target);
-        self.candidates.get(at).map_or(0, |c| c.token)
+        self.0.get(at).map_or(0, |c| c.token)
     }
+}
+
+/// The likeliest first; of equals, the first of the vocabulary.
+fn order(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
+    b.weight.total_cmp(&a.weight).then(a.token.cmp(&b.token))
 }
 
 fn nothing_to_draw() -> LlmError {

@@ -1,9 +1,7 @@
 //! Every architecture against transformers in float32, at every instruction level, in training and in inference.
 
 use candle_core::{Device, Tensor};
-use idiolect_engine::{
-    ARCHITECTURES, Decoder, Gguf, Level, LoadedModel, Precision, Sequence, Wanted,
-};
+use idiolect_engine::{ARCHITECTURES, Decoder, Gguf, Level, LoadedModel, Precision, Sequence};
 use idiolect_llm::{Cancel, ScoreRequest, TextModel, testing::GgufFile};
 
 use crate::{
@@ -67,14 +65,7 @@ fn inferred(decoder: &Decoder, text: &Text) -> Vec<Vec<f64>> {
     let (second, third) = rest.split_at(1);
     let mut rows = Vec::new();
     for tokens in [first, second, third] {
-        let sequence = Sequence {
-            steer: &[],
-            cache: &mut cache,
-            tokens,
-            branches: None,
-            adapter: None,
-            wanted: Wanted::All,
-        };
+        let sequence = Sequence::new(&mut cache, tokens);
         let hidden = decoder
             .forward(&mut [sequence], Precision::F32, None)
             .unwrap();
@@ -175,10 +166,9 @@ fn scores_are_those_of_transformers_on_every_device() {
                 // Under a shared beginning, as dimensions are read.
                 let (prefix, rest) = text.tokens.split_at(9);
                 let request = ScoreRequest {
-                    steer: Vec::new(),
                     prefix: prefix.to_vec(),
                     continuations: vec![rest.to_vec()],
-                    adapter: None,
+                    ..ScoreRequest::default()
                 };
                 let scores = model.score(&[request], &Cancel::new()).unwrap();
                 let expected = &text.log_probs[8..];

@@ -17,34 +17,6 @@ pub fn log_softmax(logits: &mut [f32], vocab: usize, level: Level) {
     });
 }
 
-/// Log-probabilities of chosen tokens: `out[i, j] = log_softmax(logits[i])[ids[i, j]]`. `ids` is `[m, n]` for any n.
-///
-/// # Panics
-/// When the shapes disagree or an id is not below `vocab`.
-pub fn log_softmax_gather(
-    logits: &[f32],
-    vocab: usize,
-    ids: &[u32],
-    out: &mut [f32],
-    level: Level,
-) {
-    let m = check_rows(logits, vocab);
-    assert_eq!(ids.len(), out.len(), "out has the shape of ids");
-    assert!(m > 0 || ids.is_empty(), "ids without rows");
-    if ids.is_empty() {
-        return;
-    }
-    assert!(ids.len().is_multiple_of(m), "ids is [m, n]");
-    let n = ids.len() / m;
-    team::for_each_piece(out, n, |start, out| {
-        let row = &logits[start / n * vocab..][..vocab];
-        let lse = log_sum_exp(row, level);
-        for (out, &id) in out.iter_mut().zip(&ids[start..]) {
-            *out = row[id as usize] - lse;
-        }
-    });
-}
-
 /// The logarithm of the sum of exponentials of each row: what to take from a row's logits to get its log-probabilities.
 ///
 /// # Panics

@@ -156,7 +156,7 @@ impl<'a> Block<'a> {
         let source = Source {
             cached_keys: &piece.keys[of_head.clone()],
             cached_values: &piece.values[of_head],
-            before: piece.own.map_or(usize::MAX, |_| piece.before),
+            before: piece.own.map_or(usize::MAX, |_| piece.cached(stride)),
             rows: piece.own.map(|(keys, values)| {
                 let of_head = |x: &'a [f32]| Strided::new(&x[head * d..], stride);
                 (of_head(keys), of_head(values))

@@ -120,8 +120,17 @@ pub struct CachedRows<'a> {
     pub capacity: usize,
     /// Positions before the first row.
     pub before: usize,
-    /// Keys and values of the rows themselves, `[rows, kv_heads, head_dim]` each, where they are not in the cache.
+    /// Keys and values of the rows themselves, and of some positions before them, `[n, kv_heads, head_dim]` each, where they
+    /// are not in the cache. The rows' own come last.
     pub own: Option<(&'a [f32], &'a [f32])>,
+}
+
+impl CachedRows<'_> {
+    /// Positions that are in the cache; the others are in `own`.
+    fn cached(&self, kv_width: usize) -> usize {
+        let own = self.own.map_or(0, |(keys, _)| keys.len() / kv_width);
+        self.before + self.rows.len() - own
+    }
 }
 
 /// `out[m, heads, head_dim]`: attention of `q[m, heads, head_dim]`, piece by piece: row i of a piece sees the positions before
@@ -150,9 +159,12 @@ pub fn attention_over_caches(
         let cached = match piece.own {
             None => piece.before + piece.rows.len(),
             Some((keys, values)) => {
-                assert_eq!(keys.len(), piece.rows.len() * kv_width, "a key a row");
-                assert_eq!(values.len(), keys.len(), "a value a row");
-                piece.before
+                assert!(keys.len().is_multiple_of(kv_width), "whole keys");
+                assert_eq!(values.len(), keys.len(), "a value a key");
+                let (own, rows) = (keys.len() / kv_width, piece.rows.len());
+                let seen = piece.before + rows;
+                assert!((rows..=seen).contains(&own), "a key a row");
+                seen - own
             }
         };
         assert!(cached <= piece.capacity, "the cache holds what is seen");

@@ -18,10 +18,11 @@ pub(super) fn over_caches(
             let (row, head) = (i / shape.heads, i % shape.heads);
             let kv_head = head / shape.group();
             let positions = shape.seen(piece.before + row + 1);
-            let own = |p: usize| ((p - piece.before) * shape.kv_heads + kv_head) * d;
+            let cached = piece.cached(shape.kv_heads * d);
+            let own = |p: usize| ((p - cached) * shape.kv_heads + kv_head) * d;
             let key = |p: usize| -> Vec<f32> {
                 match piece.own {
-                    Some((keys, _)) if p >= piece.before => keys[own(p)..][..d].to_vec(),
+                    Some((keys, _)) if p >= cached => keys[own(p)..][..d].to_vec(),
                     _ => {
                         let first = shape.key_at(piece.capacity, kv_head, p);
                         (0..d).map(|c| piece.keys[first + c * KEY_BLOCK]).collect()
@@ -29,7 +30,7 @@ pub(super) fn over_caches(
                 }
             };
             let value = |p: usize| match piece.own {
-                Some((_, values)) if p >= piece.before => &values[own(p)..][..d],
+                Some((_, values)) if p >= cached => &values[own(p)..][..d],
                 _ => &piece.values[(kv_head * piece.capacity + p) * d..][..d],
             };
             let q = &q[i * d..][..d];
