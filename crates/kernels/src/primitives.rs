@@ -62,6 +62,8 @@ pub(crate) struct Primitives {
     /// The same, to the same bits, for 1 to 6 rows and 64 columns at a time: so few sums of a tile would wait for one another,
     /// and memory is read in order.
     pub wide_tile: WideTile,
+    /// Brings values near that are read soon.
+    pub prefetch: fn(&[f32]),
     /// Writes the transpose of up to sixteen rows, absent ones as zeros: rows, depth, from, to `[depth, 16]`.
     pub transpose: fn(usize, usize, Strided<'_>, &mut [f32]),
     /// The matrix unit, where there is one.

@@ -20,6 +20,7 @@ pub(crate) static AVX2: Primitives = Primitives {
     dequantize: |ty, bytes, out| unsafe { dequantize(ty, bytes, out) },
     tile: |rows, depth, a, b, c| unsafe { tile::tile(rows, depth, a, b, c) },
     wide_tile: |rows, depth, a, b, c| unsafe { tile::wide(rows, depth, a, b, c) },
+    prefetch: tile::prefetch,
     transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
     matrix: None,
     round: |x, cols, to| unsafe { int8::round(x, cols, to) },

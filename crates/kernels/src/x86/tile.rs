@@ -1,8 +1,9 @@
 //! The f32 microkernel: a small tile of a matrix product held in registers, and the transposition that feeds it.
 
 use std::arch::x86_64::{
-    __m256, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_permute2f128_ps,
-    _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    __m256, _MM_HINT_T0, _mm_prefetch, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_permute2f128_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_storeu_ps,
+    _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
 use crate::primitives::{TILE_COLS, TileBuffer, WIDE_COLS, WIDE_ROWS};
@@ -168,6 +169,17 @@ unsafe fn wide_of<const R: usize>(
             // SAFETY: a row of the buffer is 64 floats, and `col` is 0 or 32.
             unsafe { _mm256_storeu_ps(row.as_mut_ptr().add(col + 8 * part), sum) };
         }
+    }
+}
+
+/// Floats of a line of the processor's cache.
+const LINE: usize = 16;
+
+/// [`crate::primitives::Primitives::prefetch`].
+pub(crate) fn prefetch(values: &[f32]) {
+    for line in values.chunks(LINE) {
+        // SAFETY: a hint, which reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
 }
 

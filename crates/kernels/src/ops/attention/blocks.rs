@@ -177,6 +177,14 @@ pub(super) fn attend(
                 }
             }
         }
+        // What is read next is brought near while the processor computes.
+        let ahead = |from: &[f32], block: usize| {
+            let rest = from.get((block - first) * d..).unwrap_or_default();
+            (with.prefetch)(&rest[..rest.len().min(KEYS * d)]);
+        };
+        if cached > 0 {
+            ahead(page_values, block);
+        }
         let beside = source.rows.filter(|_| cached < count);
         // Where the first of them lies among the rows.
         let place = (block + cached).saturating_sub(source.before);
@@ -209,6 +217,9 @@ pub(super) fn attend(
                 let sums = &mut running.sums[query * d..][..d];
                 sums.iter_mut().for_each(|v| *v *= shrink);
             }
+        }
+        if block + KEYS < span.end {
+            ahead(page_keys, block + KEYS);
         }
         let scores = Strided::new(scores, KEYS);
         let values = Strided::new(page_values, d);
