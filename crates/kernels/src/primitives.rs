@@ -25,8 +25,9 @@ pub(crate) type WideTile =
 /// Type, groups of packed rows, activations, results `[rows of activations, rows of the groups]`. A result does not depend on
 /// the rows beside it.
 pub(crate) type PackedDot = fn(QuantType, &[u8], Panel<'_>, &mut [f32]);
-/// Type, a group of packed rows, its values `[columns, 16]`, to the bits that decoding the stored blocks gives.
-pub(crate) type Unpack = fn(QuantType, &[u8], &mut [f32]);
+/// Type, a group of packed rows, its units of 32 columns, the first one wanted, values `[columns, 16]` from there on, to the bits
+/// that decoding the stored blocks gives.
+pub(crate) type Unpack = fn(QuantType, &[u8], usize, usize, &mut [f32]);
 /// Gradient of a row of RMS norm: x, weight, eps, dy, dx.
 pub(crate) type RmsNormBackward = fn(&[f32], &[f32], f32, &[f32], &mut [f32]);
 /// Gradient of a gated activation: gate, up, dy, dgate, dup.
@@ -71,7 +72,7 @@ pub(crate) struct Primitives {
     pub packed: PackedDot,
     /// How many rows of activations that takes at most.
     pub panel_rows: usize,
-    /// Decodes a group of packed rows.
+    /// Decodes a part of a group of packed rows.
     pub unpack: Unpack,
     /// One row of RMS norm: x, weight, eps, y.
     pub rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),

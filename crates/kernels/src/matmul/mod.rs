@@ -22,6 +22,8 @@ pub(crate) fn forward(
             let x = int8::Activations::round(Some(with), x, w.cols());
             int8::forward(with, w, &x, m, y);
         }
+        // Few rows, for which cutting the weights for a matrix unit would be most of the work.
+        Some(with) if precision == Precision::Int8 => tiled::forward(with, w, x, m, y),
         Some(with) => by_floats(with, w, x, m, y, precision),
         None if by_integers => {
             let x = int8::Activations::round(None, x, w.cols());

@@ -3,7 +3,7 @@
 
 use crate::QMatrix;
 use crate::matmul::backward_rectangle;
-use crate::packed::{GROUP_ROWS, Packed};
+use crate::packed::{GROUP_ROWS, Packed, UNIT};
 use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
@@ -108,15 +108,23 @@ fn forward_packed(
         let count = GROUP_ROWS.min(rows - first);
         let blocks = m.div_ceil(TILE_ROWS);
         let sums = blocks * TILE_ROWS * TILE_COLS;
-        with_scratch(cols * GROUP_ROWS + sums, |scratch| {
-            let (weights, sums) = scratch.split_at_mut(cols * GROUP_ROWS);
-            (with.unpack)(w.quant_type(), packed.group(group, rows), weights);
+        with_scratch(DEPTH * GROUP_ROWS + sums, |scratch| {
+            let (weights, sums) = scratch.split_at_mut(DEPTH * GROUP_ROWS);
             sums.fill(0.0);
             let tiles = sums.as_chunks_mut::<TILE_COLS>().0;
             let tiles = tiles.as_chunks_mut::<TILE_ROWS>().0;
             for left in (0..cols).step_by(DEPTH) {
                 let depth = DEPTH.min(cols - left);
-                let weights = Strided::new(&weights[left * GROUP_ROWS..], GROUP_ROWS);
+                let weights = &mut weights[..depth * GROUP_ROWS];
+                let (units, from) = (cols / UNIT, left / UNIT);
+                (with.unpack)(
+                    w.quant_type(),
+                    packed.group(group, rows),
+                    units,
+                    from,
+                    weights,
+                );
+                let weights = Strided::new(weights, GROUP_ROWS);
                 for (top, tile) in (0..m).step_by(TILE_ROWS).zip(&mut *tiles) {
                     let x = x.from(top * x.stride + left);
                     (with.tile)(TILE_ROWS.min(m - top), depth, x, weights, tile);

@@ -9,6 +9,7 @@ mod planes512;
 mod rows;
 mod tile;
 mod tile512;
+mod unpack256;
 mod vnni;
 
 use crate::primitives::{MatrixUnit, Primitives};
@@ -25,7 +26,7 @@ pub(crate) static AVX2: Primitives = Primitives {
     round: |x, cols, to| unsafe { int8::round(x, cols, to) },
     packed: |ty, groups, x, out| unsafe { packed256::dot(ty, groups, x, out) },
     panel_rows: 4,
-    unpack: |ty, group, to| unsafe { packed256::unpack(ty, group, to) },
+    unpack: |ty, group, units, from, to| unsafe { unpack256::unpack(ty, group, units, from, to) },
     rms_norm: |x, weight, eps, y| unsafe { rows::rms_norm(x, weight, eps, y) },
     rms_norm_backward: |x, weight, eps, dy, dx| unsafe {
         rows::rms_norm_backward(x, weight, eps, dy, dx)
