@@ -2,6 +2,7 @@
 //! on a machine that lacks everything else.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod needs;
 mod notices;
 mod run;
@@ -26,7 +27,8 @@ Usage: cargo xtask COMMAND
   codegen           Write ui/src/lib/generated/bindings.ts from the Rust types
   notices           Write THIRD_PARTY.md from the lock files
   models [DIR]      Fetch the default model and the embedder (into DIR, else the usual folder)
-  bench [ARGS]...   Measure this machine with the release build (arguments go to `idiolect bench`)";
+  bench [--model FILE]... [--level NAME]... [--rounds N] [--quick] [--dry]
+                    Build llama.cpp beside the release build, measure both in turns, write docs/benchmarks.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,7 +51,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["notices"] => notices::write(),
         ["models"] => run::models(None),
         ["models", folder] => run::models(Some(folder.as_ref())),
-        ["bench", rest @ ..] => run::bench(rest),
+        ["bench", rest @ ..] => bench::bench(rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

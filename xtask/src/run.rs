@@ -60,20 +60,6 @@ pub fn models(folder: Option<&Path>) -> Result<()> {
     pull(&built("release", "idiolect")?, folder)
 }
 
-/// Measures this machine.
-pub fn bench(arguments: &[&str]) -> Result<()> {
-    succeed(&mut cargo(&[
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "idiolect-cli",
-    ]))?;
-    let mut words = vec!["bench"];
-    words.extend(arguments);
-    succeed(&mut command(built("release", "idiolect")?, &words))
-}
-
 /// Writes the TypeScript types. The generator is the very test that finds them stale.
 pub fn codegen() -> Result<()> {
     succeed(

@@ -33,6 +33,9 @@ pub struct Cli {
     /// Refuse every transfer.
     #[arg(long, global = true)]
     pub offline: bool,
+    /// Load the model even where free memory looks too short for it.
+    #[arg(long, global = true)]
+    pub anyway: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -144,8 +147,14 @@ pub enum Models {
     Import { file: PathBuf },
     /// Everything about one.
     Show { model_id: String },
-    /// Check a model file and say in words what it is.
-    Doctor { model_id: String },
+    /// Check a model file, fetched, imported or any GGUF, and say in words what is wrong with it and what to do.
+    #[command(after_help = "Exit code 0: it can be used; 1: something is broken.")]
+    Doctor {
+        #[arg(value_name = "ID|FILE")]
+        model_id: String,
+    },
+    /// Try a file again that was set aside because loading it ended the program.
+    Release { model_id: String },
     /// Use this one where none is named.
     Use { model_id: String },
     /// Remove a fetched file, or forget an imported one.
@@ -523,6 +532,24 @@ pub struct BenchArgs {
     /// Tokens to decode after the longest prompt.
     #[arg(long)]
     pub decode: Option<u32>,
+    /// Measure these too.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub workload: Vec<BenchWorkload>,
+    /// Sentences of that workload.
+    #[arg(long)]
+    pub sentences: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchWorkload {
+    /// Writing from an empty context and after 2,000 tokens.
+    Decode,
+    /// Four drafts side by side.
+    Drafts,
+    /// 90 short texts behind one long prefix.
+    Continuations,
+    /// Many sentences under two prefixes each.
+    Sentences,
 }
 
 #[derive(Debug, Subcommand)]

@@ -61,6 +61,8 @@ pub enum ErrorCode {
     Busy,
     /// There is not enough memory.
     OutOfMemory,
+    /// A model is expected not to fit into the free memory and was not loaded; the person may insist.
+    MemoryShort,
     /// There is too little evidence or too little data for what was asked.
     NotEnough,
     /// The person stopped it.

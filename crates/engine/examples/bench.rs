@@ -127,11 +127,8 @@ fn step(
     precision: Precision,
 ) {
     let sequence = Sequence {
-        cache,
-        tokens,
-        branches: None,
-        adapter: None,
         wanted: Wanted::Last,
+        ..Sequence::new(cache, tokens)
     };
     let hidden = model
         .decoder()

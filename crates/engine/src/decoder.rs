@@ -1,23 +1,23 @@
-//! The decoder, once for inference and training: norm, attention, norm, gated feed-forward, layer after layer.
+//! The decoder, once for inference and training: norm, attention, norm, gated feed-forward, layer after layer. What differs
+//! between architectures is in the [`Config`] and in which weights a layer has.
 //!
 //! What differs between the two — where keys and values lie, whether gradients are kept — is behind [`Pass`].
 
 use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Result, Tensor};
-use idiolect_kernels::{
-    AttentionShape, Level, Precision, QMatrix, Sources, attention_over_cache, pack,
-};
-use idiolect_llm::{LlmError, Token};
+use idiolect_kernels::{AttentionShape, Level, Precision, QMatrix, RopeTable, Sources, pack};
+use idiolect_llm::{LlmError, Steering, Token};
 
 use crate::{
     config::Config,
-    gguf::{Gguf, corrupt},
+    gguf::Gguf,
     kv::KvCache,
     linear::{Linear, Patch, Weight},
+    load::{Layer, Weights},
     lora::{Adapter, LoraWeights, Target},
-    ops::{Norm, Rotation, add, attend_composed, attention, swiglu},
-    values::{failed, tensor, values},
+    ops::{Norm, Rotation, add, attend_composed, attention, gated},
+    values::tensor,
 };
 
 /// A model's weights and how to run them.
@@ -30,14 +30,6 @@ pub struct Decoder {
     layers: Vec<Layer>,
     norm: Norm,
     head: Linear,
-}
-
-#[derive(Debug)]
-struct Layer {
-    attention_norm: Norm,
-    feed_forward_norm: Norm,
-    /// By [`Target`].
-    linears: Vec<Linear>,
 }
 
 /// Rows of a sequence whose hidden states are wanted.
@@ -57,13 +49,39 @@ pub struct Sequence<'a> {
     pub cache: &'a mut KvCache,
     /// The tokens to run.
     pub tokens: &'a [Token],
-    /// With lengths given, `tokens` are several continuations one after another, each directly after the cache's
-    /// tokens and blind to the others; the cache is left as it was. Without, the tokens continue the cache.
-    pub branches: Option<&'a [usize]>,
+    /// With branches given, `tokens` are theirs one after another, and the cache is left as it was. Without, the tokens
+    /// continue the cache.
+    pub branches: Option<&'a [Branch]>,
     /// An adapter and how strongly it is on.
     pub adapter: Option<(&'a Adapter, f32)>,
+    /// Directions added to the hidden states of all its rows.
+    pub steer: &'a [Steering],
     /// Which rows are wanted.
     pub wanted: Wanted,
+}
+
+impl<'a> Sequence<'a> {
+    /// The plain case: tokens that continue the cache, every row wanted.
+    pub fn new(cache: &'a mut KvCache, tokens: &'a [Token]) -> Self {
+        Self {
+            cache,
+            tokens,
+            branches: None,
+            adapter: None,
+            steer: &[],
+            wanted: Wanted::All,
+        }
+    }
+}
+
+/// Some tokens of a tree that grows from the end of a cache. Branches come in the order of a walk that finishes a branch's
+/// offspring before its next sibling; then the newest tokens at the positions before a branch are those it continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Branch {
+    /// How many tokens behind the cache's it starts; it sees the newest ones at those positions. 0: directly after the cache.
+    pub after: usize,
+    /// Its tokens, each seeing those before it.
+    pub length: usize,
 }
 
 /// Called with a layer's number and the hidden states after it, `[rows, hidden]`.
@@ -77,57 +95,13 @@ impl Decoder {
     /// this decoder would leave out of the computation.
     pub fn from_gguf(gguf: &Gguf, device: &Device, level: Level) -> idiolect_llm::Result<Self> {
         let config = Config::from_gguf(gguf)?;
-        // Checked before the layers are built: a lie about their number must not cost memory.
-        if config.layers > gguf.tensors().len() {
-            return Err(corrupt(format!(
-                "{} layers with {} tensors",
-                config.layers,
-                gguf.tensors().len()
-            )));
-        }
-        let mut used = vec!["rope_freqs.weight".to_owned()];
-        let mut matrix = |name: String, rows: usize, cols: usize| {
-            let matrix = gguf.matrix(&name, rows, cols)?;
-            used.push(name);
-            Weight::new(matrix, device).map_err(failed)
-        };
-        let embedding = matrix("token_embd.weight".into(), config.vocabulary, config.hidden)?;
-        let head = if gguf.tensors().contains_key("output.weight") {
-            matrix("output.weight".into(), config.vocabulary, config.hidden)?
-        } else {
-            embedding.clone()
-        };
-        let mut linears = Vec::with_capacity(config.layers);
-        for layer in 0..config.layers {
-            let mut row = Vec::with_capacity(Target::ALL.len());
-            for target in Target::ALL {
-                let (outputs, inputs) = target.shape(&config);
-                let name = format!("blk.{layer}.{}.weight", target.gguf_name());
-                row.push(Linear::new(matrix(name, outputs, inputs)?, level));
-            }
-            linears.push(row);
-        }
-        let mut norm = |name: String| {
-            let weight = gguf.vector(&name, config.hidden)?;
-            used.push(name);
-            Norm::new(weight, config.rms_eps, level, device).map_err(failed)
-        };
-        let output_norm = norm("output_norm.weight".into())?;
-        let mut layers = Vec::with_capacity(config.layers);
-        for (layer, linears) in linears.into_iter().enumerate() {
-            layers.push(Layer {
-                attention_norm: norm(format!("blk.{layer}.attn_norm.weight"))?,
-                feed_forward_norm: norm(format!("blk.{layer}.ffn_norm.weight"))?,
-                linears,
-            });
-        }
-        if let Some(unknown) = gguf.tensors().keys().find(|name| !used.contains(name)) {
-            return Err(LlmError::Unsupported(format!(
-                "it has a tensor “{}” that this version would leave out",
-                unknown.chars().take(60).collect::<String>()
-            )));
-        }
-        let mut head = Linear::new(head, level);
+        let Weights {
+            embedding,
+            mut layers,
+            norm,
+            head,
+        } = Weights::from_gguf(gguf, &config, device, level)?;
+        let mut head = Linear::new(head, None, level);
         let mut matrices: Vec<&mut QMatrix> = layers
             .iter_mut()
             .flat_map(|layer| &mut layer.linears)
@@ -142,7 +116,7 @@ impl Decoder {
             level,
             embedding,
             layers,
-            norm: output_norm,
+            norm,
             head,
         })
     }
@@ -162,7 +136,8 @@ impl Decoder {
         self.level
     }
 
-    /// An empty cache with room for `tokens`.
+    /// An empty cache with room for `tokens`: as many as the text is planned to have, by which some models choose how to
+    /// rotate it.
     ///
     /// # Errors
     /// When the device has no memory.
@@ -189,43 +164,55 @@ impl Decoder {
                 &self.device,
             );
         }
-        let mut positions = Vec::with_capacity(tokens.len());
+        let mut places: Vec<Place> = Vec::with_capacity(tokens.len());
         let mut wanted = Vec::new();
         let mut pieces = Vec::new();
         for (index, s) in sequences.iter_mut().enumerate() {
-            let (first, at) = (positions.len(), s.cache.len());
-            let whole = [s.tokens.len()];
-            let lengths = s.branches.unwrap_or(&whole);
-            if lengths.iter().sum::<usize>() != s.tokens.len() {
-                candle_core::bail!("the branches do not add up to the sequence's tokens");
+            let (first, at) = (places.len(), s.cache.len());
+            let one = [Branch {
+                after: 0,
+                length: s.tokens.len(),
+            }];
+            let branches = s.branches.unwrap_or(&one);
+            let whole = at + reach(branches, s.tokens.len())?;
+            let keeping = keeping(s.branches, &self.device);
+            if keeping != Keeping::Beside {
+                s.cache.reserve(whole)?;
             }
-            s.cache
-                .reserve(at + lengths.iter().max().copied().unwrap_or(0))?;
-            for &length in lengths.iter().filter(|&&l| l > 0) {
+            let of = s.cache.plan(whole);
+            for branch in branches.iter().filter(|b| b.length > 0) {
+                let at = at + branch.after;
                 pieces.push(Piece {
                     sequence: index,
-                    rows: positions.len()..positions.len() + length,
+                    rows: places.len()..places.len() + branch.length,
                     at,
+                    keeping,
                 });
-                positions.extend(at..at + length);
+                places.extend((at..at + branch.length).map(|position| Place { position, of }));
             }
             match s.wanted {
                 Wanted::Nothing => {}
                 Wanted::Last => {
-                    wanted.extend(positions.len().checked_sub(1).filter(|&last| last >= first))
+                    wanted.extend(places.len().checked_sub(1).filter(|&last| last >= first))
                 }
-                Wanted::All => wanted.extend(first..positions.len()),
+                Wanted::All => wanted.extend(first..places.len()),
             }
         }
         let patches = self.patched_rows(sequences);
+        let steered = self.steered_rows(sequences)?;
         let mut pass = Inference {
             decoder: self,
             sequences,
             pieces,
             patches,
+            steered,
             precision,
         };
-        let mut x = self.run(&tokens, &positions, &mut pass, hook)?;
+        let mut x = if self.device.is_cpu() {
+            self.run_on_host(&tokens, &places, &mut pass, hook)?
+        } else {
+            self.run(&tokens, &places, &mut pass, hook)?
+        };
         for s in pass.sequences.iter_mut().filter(|s| s.branches.is_none()) {
             s.cache.advance(s.tokens.len());
         }
@@ -243,6 +230,10 @@ impl Decoder {
     /// A device failure.
     pub fn logits(&self, hidden: &Tensor, precision: Precision) -> Result<Tensor> {
         self.head.infer(hidden, Vec::new(), precision)
+    }
+
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
     }
 
     /// The quantized head where there is one, for losses that go through the vocabulary piece by piece.
@@ -264,48 +255,64 @@ impl Decoder {
         if lengths.iter().sum::<usize>() != tokens.len() {
             candle_core::bail!("the lengths do not add up to the tokens");
         }
-        let positions: Vec<usize> = lengths.iter().flat_map(|&n| 0..n).collect();
+        let places: Vec<Place> = lengths
+            .iter()
+            .flat_map(|&of| (0..of).map(move |position| Place { position, of }))
+            .collect();
         let mut pass = Training {
             decoder: self,
             lengths: lengths.into(),
             lora,
         };
-        let x = self.run(tokens, &positions, &mut pass, None)?;
+        let x = self.run(tokens, &places, &mut pass, None)?;
         self.norm.forward(&x)
     }
 
     fn run(
         &self,
         tokens: &[Token],
-        positions: &[usize],
+        places: &[Place],
         pass: &mut dyn Pass,
         mut hook: Option<Hook<'_>>,
     ) -> Result<Tensor> {
         let config = &self.config;
-        let rotation = Rotation::new(
-            &config.inverse_frequencies,
-            positions,
-            config.architecture.rope,
-            &self.device,
-        )?;
+        let rotations = self.rotations(places)?;
         let mut x = self.embed(tokens)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let h = layer.attention_norm.forward(&x)?;
             let linear = |target: Target, x: &Tensor, pass: &dyn Pass| {
                 pass.linear(i, target, &layer.linears[target as usize], x)
             };
-            let q = rotation.forward(&linear(Target::Query, &h, pass)?, config.heads)?;
-            let k = rotation.forward(&linear(Target::Key, &h, pass)?, config.kv_heads)?;
+            let rotation = config.kinds[i].rope.map(|rope| &rotations[rope]);
+            let placed = |x: Tensor, norm: &Option<Norm>, heads: usize| -> Result<Tensor> {
+                let x = normed(norm, x)?;
+                rotation.map_or(Ok(x.clone()), |rotation| rotation.forward(&x, heads))
+            };
+            let q = placed(
+                linear(Target::Query, &h, pass)?,
+                &layer.query_norm,
+                config.heads,
+            )?;
+            let k = placed(
+                linear(Target::Key, &h, pass)?,
+                &layer.key_norm,
+                config.kv_heads,
+            )?;
             let v = linear(Target::Value, &h, pass)?;
             let attended = pass.attention(i, &q, &k, &v)?;
-            x = add(&x, &linear(Target::Output, &attended, pass)?)?;
+            let attended = linear(Target::Output, &attended, pass)?;
+            x = add(&x, &normed(&layer.attention_post_norm, attended)?)?;
             let h = layer.feed_forward_norm.forward(&x)?;
             let (gate, up) = (
                 linear(Target::Gate, &h, pass)?,
                 linear(Target::Up, &h, pass)?,
             );
-            let gated = swiglu(&gate, &up, self.level)?;
-            x = add(&x, &linear(Target::Down, &gated, pass)?)?;
+            let inner = gated(&gate, &up, config.architecture.activation, self.level)?;
+            let fed = linear(Target::Down, &inner, pass)?;
+            x = add(&x, &normed(&layer.feed_forward_post_norm, fed)?)?;
+            if let Some(moved) = pass.steered(i, &x)? {
+                x = moved;
+            }
             if let Some(hook) = &mut hook {
                 hook(i, &x);
             }
@@ -313,8 +320,28 @@ impl Decoder {
         Ok(x)
     }
 
+    /// The rotations of the rows, one for each of the configuration's ways.
+    fn rotations(&self, places: &[Place]) -> Result<Vec<Rotation>> {
+        let style = self.config.architecture.rope;
+        let tables = self.rope_tables(places).into_iter();
+        tables
+            .map(|table| Rotation::new(table, style, &self.device))
+            .collect()
+    }
+
+    /// Their angles.
+    pub(crate) fn rope_tables(&self, places: &[Place]) -> Vec<RopeTable> {
+        let ropes = self.config.ropes.iter();
+        ropes
+            .map(|rope| {
+                let rows = places.iter().map(|p| (rope.frequencies(p.of), p.position));
+                RopeTable::of_rows(rows, rope.magnitude)
+            })
+            .collect()
+    }
+
     /// Rows of the embedding table; the table itself is never dequantized on the processor.
-    fn embed(&self, tokens: &[Token]) -> Result<Tensor> {
+    pub(crate) fn embed(&self, tokens: &[Token]) -> Result<Tensor> {
         let hidden = self.config.hidden;
         if let Some(token) = tokens
             .iter()
@@ -325,28 +352,54 @@ impl Decoder {
                 self.config.vocabulary
             );
         }
+        let factor = match self.config.architecture.scaled_embedding {
+            true => (hidden as f32).sqrt(),
+            false => 1.0,
+        };
         match &self.embedding {
             Weight::Quantized(table) => {
                 let mut rows = vec![0.0; tokens.len() * hidden];
                 for (row, &token) in rows.chunks_exact_mut(hidden).zip(tokens) {
                     table.dequantize_row(token as usize, row);
+                    row.iter_mut().for_each(|x| *x *= factor);
                 }
                 tensor(rows, (tokens.len(), hidden))
             }
             Weight::Dense(table) => {
-                table.index_select(&Tensor::from_slice(tokens, tokens.len(), &self.device)?, 0)
+                let ids = Tensor::from_slice(tokens, tokens.len(), &self.device)?;
+                table.index_select(&ids, 0)? * f64::from(factor)
             }
         }
     }
 
-    fn attention_shape(&self) -> AttentionShape {
+    pub(crate) fn attention_shape(&self, layer: usize) -> AttentionShape {
         AttentionShape {
             heads: self.config.heads,
             kv_heads: self.config.kv_heads,
             head_dim: self.config.head_dim,
-            scale: 1.0 / (self.config.head_dim as f32).sqrt(),
-            window: None,
+            scale: self.config.attention_scale,
+            window: self.config.kinds[layer].window,
         }
+    }
+
+    /// Rows that directions are added to, those that are off left out.
+    fn steered_rows<'s>(
+        &self,
+        sequences: &[Sequence<'s>],
+    ) -> Result<Vec<(Range<usize>, &'s Steering)>> {
+        let mut steered = Vec::new();
+        let mut at = 0;
+        for s in sequences {
+            let rows = at..at + s.tokens.len();
+            at = rows.end;
+            for steering in s.steer {
+                steering_fits(steering, &self.config)?;
+                if steering.scale != 0.0 && !rows.is_empty() {
+                    steered.push((rows.clone(), steering));
+                }
+            }
+        }
+        Ok(steered)
     }
 
     /// Rows under an adapter; neighbours under the same one at the same scale are one stretch.
@@ -372,91 +425,170 @@ impl Decoder {
     }
 }
 
+/// Where a row stands in its text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    position: usize,
+    /// Tokens that the text is planned to have: some models rotate long texts otherwise.
+    of: usize,
+}
+
+fn normed(norm: &Option<Norm>, x: Tensor) -> Result<Tensor> {
+    norm.as_ref().map_or(Ok(x.clone()), |norm| norm.forward(&x))
+}
+
 /// What inference and training do differently.
 trait Pass {
     fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor>;
     fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor>;
+    /// The hidden states after a layer with what is added to them there, where something is.
+    fn steered(&self, _layer: usize, _x: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+}
+
+/// Where keys and values of a sequence's pieces go on this device.
+fn keeping(branches: Option<&[Branch]>, device: &Device) -> Keeping {
+    match branches {
+        None => Keeping::Cached,
+        Some(branches) if device.is_cpu() && branches.iter().all(|b| b.after == 0) => {
+            Keeping::Beside
+        }
+        Some(_) => Keeping::InTurn,
+    }
+}
+
+/// How far branches reach behind the cache's tokens.
+fn reach(branches: &[Branch], tokens: usize) -> Result<usize> {
+    let (mut sum, mut written, mut farthest) = (0, 0, 0);
+    for branch in branches.iter().filter(|b| b.length > 0) {
+        if branch.after > written {
+            candle_core::bail!("a branch starts where no branch before it has ended");
+        }
+        sum += branch.length;
+        written = branch.after + branch.length;
+        farthest = farthest.max(written);
+    }
+    if sum != tokens {
+        candle_core::bail!("the branches do not add up to the sequence's tokens");
+    }
+    Ok(farthest)
+}
+
+fn steering_fits(steering: &Steering, config: &Config) -> Result<()> {
+    let (layer, width) = (steering.layer, steering.vector.len());
+    if layer >= config.layers {
+        candle_core::bail!(
+            "a direction is to be added after layer {layer}, and the model has {} (counted from 0)",
+            config.layers
+        );
+    }
+    if width != config.hidden {
+        candle_core::bail!(
+            "a direction has {width} components, and hidden states have {}",
+            config.hidden
+        );
+    }
+    if !steering.scale.is_finite() || steering.vector.iter().any(|v| !v.is_finite()) {
+        candle_core::bail!("a direction or its scale is not a finite number");
+    }
+    Ok(())
 }
 
 /// Rows that follow position `at` of a sequence's cache.
-struct Piece {
-    sequence: usize,
-    rows: Range<usize>,
-    at: usize,
+pub(crate) struct Piece {
+    pub(crate) sequence: usize,
+    pub(crate) rows: Range<usize>,
+    pub(crate) at: usize,
+    pub(crate) keeping: Keeping,
 }
 
-struct Inference<'a, 'b, 's> {
-    decoder: &'a Decoder,
-    sequences: &'b mut [Sequence<'s>],
-    pieces: Vec<Piece>,
+/// Where a piece's keys and values go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// Behind the cache's tokens, to stay there.
+    Cached,
+    /// Nowhere: only the piece itself looks at them.
+    Beside,
+    /// Behind the cache's tokens, until the next branch of the tree is written over them.
+    InTurn,
+}
+
+/// A batch of sequences.
+pub(crate) struct Inference<'a, 'b, 's> {
+    pub(crate) decoder: &'a Decoder,
+    pub(crate) sequences: &'b mut [Sequence<'s>],
+    pub(crate) pieces: Vec<Piece>,
     patches: Vec<(Range<usize>, Adapter, f32)>,
-    precision: Precision,
+    steered: Vec<(Range<usize>, &'s Steering)>,
+    pub(crate) precision: Precision,
 }
 
-impl Pass for Inference<'_, '_, '_> {
-    fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor> {
-        let patches = self
-            .patches
+impl Inference<'_, '_, '_> {
+    /// Adds the directions of a layer to its hidden states `[rows, hidden]`.
+    pub(crate) fn steer(&self, layer: usize, x: &mut [f32]) {
+        for (rows, steering) in self.steered.iter().filter(|(_, s)| s.layer == layer) {
+            let width = steering.vector.len();
+            for row in x[rows.start * width..rows.end * width].chunks_exact_mut(width) {
+                for (to, from) in row.iter_mut().zip(steering.vector.iter()) {
+                    *to += steering.scale * from;
+                }
+            }
+        }
+    }
+
+    /// What adapters add to a layer's product.
+    pub(crate) fn patches_of(&self, layer: usize, target: Target) -> impl Iterator<Item = Patch> {
+        self.patches
             .iter()
-            .filter_map(|(rows, adapter, scale)| {
-                let pair = adapter.pair(layer, target)?.clone();
+            .filter_map(move |(rows, adapter, scale)| {
                 Some(Patch {
                     rows: rows.clone(),
-                    pair,
+                    pair: adapter.pair(layer, target)?.clone(),
                     scale: scale * adapter.scale(),
                 })
             })
-            .collect();
+    }
+}
+
+/// On devices other than the processor, where `host` does it.
+impl Pass for Inference<'_, '_, '_> {
+    fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor> {
+        let patches = self.patches_of(layer, target).collect();
         linear.infer(x, patches, self.precision)
+    }
+
+    fn steered(&self, layer: usize, x: &Tensor) -> Result<Option<Tensor>> {
+        if !self.steered.iter().any(|(_, s)| s.layer == layer) {
+            return Ok(None);
+        }
+        let mut sums: Vec<f32> = x.flatten_all()?.to_vec1()?;
+        self.steer(layer, &mut sums);
+        Ok(Some(Tensor::from_vec(sums, x.shape(), x.device())?))
     }
 
     /// Piece by piece: its keys and values are written behind the cache's tokens, then its rows look at both. The pieces of
     /// branched sequences overwrite each other there, which is how a prefix is shared without copying it.
     fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
-        let shape = self.decoder.attention_shape();
-        let (rows, width) = q.dims2()?;
-        if !q.device().is_cpu() {
-            let mut parts = Vec::with_capacity(self.pieces.len());
-            for piece in &self.pieces {
-                let part = |x: &Tensor| x.narrow(0, piece.rows.start, piece.rows.len());
-                let cache = &self.sequences[piece.sequence].cache;
-                let [keys, vals] = cache.write(layer, piece.at, &part(k)?, &part(v)?)?;
-                let seen = piece.at + piece.rows.len();
-                let q = part(q)?
-                    .reshape((piece.rows.len(), shape.heads, shape.head_dim))?
-                    .transpose(0, 1)?;
-                parts.push(attend_composed(
-                    &q,
-                    &keys.narrow(1, 0, seen)?,
-                    &vals.narrow(1, 0, seen)?,
-                    &shape,
-                    piece.at,
-                )?);
-            }
-            return Tensor::cat(&parts, 0);
-        }
-        let mut out = vec![0.0; rows * width];
-        let (q, k, v) = (values(q)?, values(k)?, values(v)?);
-        let kv_width = shape.kv_heads * shape.head_dim;
+        let shape = self.decoder.attention_shape(layer);
+        let mut parts = Vec::with_capacity(self.pieces.len());
         for piece in &self.pieces {
-            let new = piece.rows.start * kv_width..piece.rows.end * kv_width;
-            let cache = &mut *self.sequences[piece.sequence].cache;
-            let capacity = cache.capacity();
-            let (keys, vals) = cache.store(&shape, layer, piece.at, &k[new.clone()], &v[new])?;
-            let visible: Vec<usize> = (1..=piece.rows.len()).map(|i| piece.at + i).collect();
-            let here = piece.rows.start * width..piece.rows.end * width;
-            attention_over_cache(
+            let part = |x: &Tensor| x.narrow(0, piece.rows.start, piece.rows.len());
+            let cache = &self.sequences[piece.sequence].cache;
+            let [keys, vals] = cache.write(layer, piece.at, &part(k)?, &part(v)?)?;
+            let seen = piece.at + piece.rows.len();
+            let q = part(q)?
+                .reshape((piece.rows.len(), shape.heads, shape.head_dim))?
+                .transpose(0, 1)?;
+            parts.push(attend_composed(
+                &q,
+                &keys.narrow(1, 0, seen)?,
+                &vals.narrow(1, 0, seen)?,
                 &shape,
-                &q[here.clone()],
-                keys,
-                vals,
-                capacity,
-                &visible,
-                &mut out[here],
-                self.decoder.level,
-            );
+                piece.at,
+            )?);
         }
-        tensor(out, (rows, width))
+        Tensor::cat(&parts, 0)
     }
 }
 
@@ -471,12 +603,12 @@ impl Pass for Training<'_> {
         linear.train(x, self.lora.and_then(|l| l.trainable(layer, target)))
     }
 
-    fn attention(&mut self, _: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+    fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         attention(
             q,
             k,
             v,
-            &self.decoder.attention_shape(),
+            &self.decoder.attention_shape(layer),
             &self.lengths,
             self.decoder.level,
         )

@@ -1,17 +1,21 @@
-//! Generation: every request steps together, one packed forward pass a token, each with its own adapter and randomness.
+//! Generation: every request steps together, one packed forward pass a token, each with its own adapter, directions,
+//! randomness and form. A request that is steered away from a second stream has two sequences in the pass.
 
 use std::time::Instant;
 
-use candle_core::Tensor;
+use idiolect_kernels::log_normalisers;
 use idiolect_llm::{
-    Cancel, Ended, GenerateRequest, Generation, LlmError, Result, Token, sampling::Sampler,
+    Cancel, Ended, GenerateRequest, Generation, LlmError, Result, Steering, Token,
+    sampling::{Sampler, away_from},
 };
 
 use crate::{
     decoder::{Sequence, Wanted},
+    grammar::Form,
     kv::KvCache,
     lora::Adapter,
     model::{GENERATE_PRECISION, LoadedModel, PROMPT_PRECISION},
+    stream::{Leading, Stream},
     values::failed,
 };
 
@@ -20,10 +24,24 @@ pub(crate) const PROMPT_ROWS: usize = 512;
 /// Shortest common beginning that is worth copying rather than computing.
 const SHARED_TOKENS: usize = 16;
 
-/// A text in the making.
-struct Row {
-    cache: KvCache,
+/// One prompt and what is written after it, as the model sees it.
+struct Voice<'r> {
+    prompt: &'r [Token],
+    source: Option<&'r idiolect_llm::AdapterSource>,
     adapter: Option<(Adapter, f32)>,
+    steer: &'r [Steering],
+    cache: KvCache,
+    /// After the newest token.
+    logits: Vec<f32>,
+}
+
+/// A text in the making.
+struct Row<'r> {
+    request: &'r GenerateRequest,
+    own: Voice<'r>,
+    /// What it is steered away from.
+    other: Option<Voice<'r>>,
+    form: Option<Form>,
     sampler: Sampler,
     /// Prompt and answer.
     history: Vec<Token>,
@@ -34,6 +52,12 @@ struct Row {
     ended: Option<Ended>,
 }
 
+impl Row<'_> {
+    fn voices(&self) -> impl Iterator<Item = &Voice<'_>> {
+        std::iter::once(&self.own).chain(&self.other)
+    }
+}
+
 impl LoadedModel {
     pub(crate) fn generate_all(
         &self,
@@ -41,47 +65,43 @@ impl LoadedModel {
         cancel: &Cancel,
         on_text: &mut dyn FnMut(usize, &str),
     ) -> Result<Vec<Generation>> {
-        let mut rows: Vec<Row> = Vec::with_capacity(requests.len());
-        let mut logits: Vec<Option<Vec<f32>>> = Vec::with_capacity(requests.len());
         for request in requests {
-            if request.prompt.is_empty() {
-                return Err(LlmError::Failed("an empty prompt".into()));
+            for prompt in [
+                Some(&request.prompt),
+                request.against.as_ref().map(|a| &a.prompt),
+            ]
+            .into_iter()
+            .flatten()
+            {
+                if prompt.is_empty() {
+                    return Err(LlmError::Failed("an empty prompt".into()));
+                }
+                self.context_full(prompt.len() + 1)?;
+                self.known_tokens(prompt)?;
             }
-            self.context_full(request.prompt.len() + 1)?;
-            self.known_tokens(&request.prompt)?;
         }
-        for (i, request) in requests.iter().enumerate() {
-            let started = Instant::now();
-            let adapter = self.adapter(request.adapter.as_ref())?;
-            let cache = self.with_team(|| shared_cache(self, &requests[..i], &rows, request))?;
-            let mut row = Row {
-                cache,
-                adapter,
-                sampler: Sampler::new(&request.sampling),
-                history: request.prompt.clone(),
-                log_probs: Vec::new(),
-                text: Stream::new(&self.tokenizer_settings(), &request.sampling.stop),
-                prompt_seconds: 0.0,
-                seconds: 0.0,
-                ended: (request.sampling.max_tokens == 0).then_some(Ended::Length),
-            };
-            logits.push(self.with_team(|| self.prefill(&mut row, &request.prompt, cancel))?);
-            row.prompt_seconds = started.elapsed().as_secs_f64();
+        // Before any prompt is run: a schema that cannot be used is told at once.
+        let forms = requests
+            .iter()
+            .map(|r| r.constraint.as_ref().map(|c| self.form(c)).transpose())
+            .collect::<Result<Vec<_>>>()?;
+        let mut rows: Vec<Row<'_>> = Vec::with_capacity(requests.len());
+        for (request, form) in requests.iter().zip(forms) {
+            let row = self.with_team(|| self.row(request, form, &rows, cancel))?;
             rows.push(row);
         }
-        self.decode_rows(requests, &mut rows, logits, cancel, on_text)?;
+        self.decode_rows(&mut rows, cancel, on_text)?;
         Ok(rows
             .into_iter()
-            .zip(requests)
             .enumerate()
-            .map(|(i, (mut row, request))| {
+            .map(|(i, mut row)| {
                 let rest = row.text.finish();
                 if !rest.is_empty() {
                     on_text(i, &rest);
                 }
                 Generation {
                     text: row.text.told,
-                    tokens: row.history.split_off(request.prompt.len()),
+                    tokens: row.history.split_off(row.request.prompt.len()),
                     log_probs: row.log_probs,
                     ended: row.ended.unwrap_or(Ended::Length),
                     prompt_seconds: row.prompt_seconds,
@@ -91,328 +111,234 @@ impl LoadedModel {
             .collect())
     }
 
-    fn tokenizer_settings(&self) -> Leading {
-        if self.tokenizer().adds_space() {
+    /// A text with its prompts run.
+    fn row<'r>(
+        &self,
+        request: &'r GenerateRequest,
+        form: Option<Form>,
+        earlier: &[Row<'r>],
+        cancel: &Cancel,
+    ) -> Result<Row<'r>> {
+        let started = Instant::now();
+        let leading = if self.tokenizer().adds_space() {
             Leading::DropSpace
         } else {
             Leading::Keep
+        };
+        let mut row = Row {
+            own: self.voice(
+                (&request.prompt, request.adapter.as_ref(), &request.steer),
+                request,
+                &mut earlier.iter().flat_map(Row::voices),
+            )?,
+            other: None,
+            form,
+            sampler: Sampler::new(&request.sampling),
+            history: request.prompt.clone(),
+            log_probs: Vec::new(),
+            text: Stream::new(leading, &request.sampling.stop),
+            prompt_seconds: 0.0,
+            seconds: 0.0,
+            ended: (request.sampling.max_tokens == 0).then_some(Ended::Length),
+            request,
+        };
+        let mut whole = self.prefill(&mut row.own, cancel)?;
+        if let Some(against) = &request.against {
+            let mut other = self.voice(
+                (&against.prompt, against.adapter.as_ref(), &against.steer),
+                request,
+                &mut earlier.iter().chain([&row]).flat_map(Row::voices),
+            )?;
+            whole &= self.prefill(&mut other, cancel)?;
+            row.other = Some(other);
         }
+        if !whole {
+            row.ended = Some(Ended::Cancelled);
+        }
+        row.prompt_seconds = started.elapsed().as_secs_f64();
+        Ok(row)
     }
 
-    /// Runs what of the prompt is not in the cache yet; the logits after it, or none when cancelled.
-    fn prefill(
+    /// A voice with an empty cache, or with a copy of what an earlier one has of the same beginning.
+    fn voice<'r>(
         &self,
-        row: &mut Row,
-        prompt: &[Token],
-        cancel: &Cancel,
-    ) -> Result<Option<Vec<f32>>> {
-        while row.cache.len() < prompt.len() {
-            if cancel.is_cancelled() {
-                return Ok(None);
+        (prompt, source, steer): (
+            &'r [Token],
+            Option<&'r idiolect_llm::AdapterSource>,
+            &'r [Steering],
+        ),
+        request: &GenerateRequest,
+        earlier: &mut dyn Iterator<Item = &Voice<'_>>,
+    ) -> Result<Voice<'r>> {
+        // The last token is always run: its logits are needed.
+        let common = |other: &Voice<'_>| -> usize {
+            let same = prompt.iter().zip(other.prompt);
+            let same = same.take_while(|(a, b)| a == b).count();
+            same.min(prompt.len() - 1).min(other.cache.len())
+        };
+        let planned = prompt.len() + request.sampling.max_tokens as usize;
+        let best = earlier
+            .filter(|other| {
+                other.source == source
+                    && other.steer == steer
+                    && self.config().rotates_alike(planned, other.cache.planned())
+            })
+            .map(|other| (common(other), other))
+            .max_by_key(|(shared, _)| *shared)
+            .filter(|(shared, _)| *shared >= SHARED_TOKENS);
+        let mut cache = match best {
+            Some((shared, other)) => other.cache.fork(shared),
+            None => {
+                let room = prompt.len() + request.sampling.max_tokens.min(1024) as usize;
+                self.decoder().cache(room)
             }
-            let start = row.cache.len();
-            let end = (start + PROMPT_ROWS).min(prompt.len());
-            let wanted = if end == prompt.len() {
-                Wanted::Last
-            } else {
-                Wanted::Nothing
-            };
-            let mut sequence = [Sequence {
-                cache: &mut row.cache,
-                tokens: &prompt[start..end],
-                branches: None,
-                adapter: row.adapter.as_ref().map(|(a, s)| (a, *s)),
-                wanted,
-            }];
-            if wanted == Wanted::Last {
-                let logits = self.step(&mut sequence, PROMPT_PRECISION)?;
-                return Ok(to_rows(&logits)?.pop());
-            }
-            self.decoder()
-                .forward(&mut sequence, PROMPT_PRECISION, None)
-                .map_err(failed)?;
         }
-        Ok(None)
+        .map_err(failed)?;
+        cache.plan(planned);
+        Ok(Voice {
+            prompt,
+            source,
+            adapter: self.adapter(source)?,
+            steer,
+            cache,
+            logits: Vec::new(),
+        })
+    }
+
+    /// Runs what of the prompt is not in the cache yet; false when cancelled.
+    fn prefill(&self, voice: &mut Voice<'_>, cancel: &Cancel) -> Result<bool> {
+        let prompt = voice.prompt;
+        while voice.cache.len() < prompt.len() {
+            if cancel.is_cancelled() {
+                return Ok(false);
+            }
+            let start = voice.cache.len();
+            let end = (start + PROMPT_ROWS).min(prompt.len());
+            let last = end == prompt.len();
+            let mut sequence = [Sequence {
+                adapter: voice.adapter.as_ref().map(|(a, s)| (a, *s)),
+                steer: voice.steer,
+                wanted: if last { Wanted::Last } else { Wanted::Nothing },
+                ..Sequence::new(&mut voice.cache, &prompt[start..end])
+            }];
+            if last {
+                let logits = self.step(&mut sequence, PROMPT_PRECISION)?;
+                voice.logits = logits
+                    .flatten_all()
+                    .and_then(|l| l.to_vec1())
+                    .map_err(failed)?;
+            } else {
+                self.decoder()
+                    .forward(&mut sequence, PROMPT_PRECISION, None)
+                    .map_err(failed)?;
+            }
+        }
+        Ok(true)
     }
 
     fn decode_rows(
         &self,
-        requests: &[GenerateRequest],
-        rows: &mut [Row],
-        mut logits: Vec<Option<Vec<f32>>>,
+        rows: &mut [Row<'_>],
         cancel: &Cancel,
         on_text: &mut dyn FnMut(usize, &str),
     ) -> Result<()> {
         let started = Instant::now();
         loop {
-            for (i, row) in rows
-                .iter_mut()
-                .enumerate()
-                .filter(|(_, r)| r.ended.is_none())
-            {
-                match logits[i].take() {
-                    Some(logits) if !cancel.is_cancelled() => {
-                        self.take_token(row, &requests[i], &logits, &mut |text| on_text(i, text))?;
-                    }
-                    _ => row.ended = Some(Ended::Cancelled),
+            for (i, row) in rows.iter_mut().enumerate() {
+                if row.ended.is_some() {
+                    continue;
+                }
+                if cancel.is_cancelled() {
+                    row.ended = Some(Ended::Cancelled);
+                } else {
+                    self.take_token(row, &mut |text| on_text(i, text))?;
                 }
                 row.seconds = started.elapsed().as_secs_f64();
             }
-            let active: Vec<usize> = (0..rows.len())
-                .filter(|&i| rows[i].ended.is_none())
-                .collect();
-            if active.is_empty() {
+            if rows.iter().all(|r| r.ended.is_some()) {
                 return Ok(());
             }
-            let stepped = self.with_team(|| -> Result<Vec<Vec<f32>>> {
-                let mut sequences: Vec<Sequence<'_>> = rows
-                    .iter_mut()
-                    .filter(|r| r.ended.is_none())
-                    .map(|row| Sequence {
-                        tokens: &row.history[row.history.len() - 1..],
-                        cache: &mut row.cache,
-                        branches: None,
-                        adapter: row.adapter.as_ref().map(|(a, s)| (a, *s)),
-                        wanted: Wanted::Last,
-                    })
-                    .collect();
-                to_rows(&self.step(&mut sequences, GENERATE_PRECISION)?)
-            })?;
-            for (i, row) in active.into_iter().zip(stepped) {
-                logits[i] = Some(row);
-            }
+            self.with_team(|| self.step_rows(rows))?;
         }
     }
 
-    fn take_token(
+    /// Runs the newest token of every text that goes on, in all its voices.
+    fn step_rows(&self, rows: &mut [Row<'_>]) -> Result<()> {
+        let mut sequences = Vec::new();
+        let mut logits = Vec::new();
+        for row in rows.iter_mut().filter(|r| r.ended.is_none()) {
+            let newest = &row.history[row.history.len() - 1..];
+            for voice in std::iter::once(&mut row.own).chain(&mut row.other) {
+                sequences.push(Sequence {
+                    adapter: voice.adapter.as_ref().map(|(a, s)| (a, *s)),
+                    steer: voice.steer,
+                    ..Sequence::new(&mut voice.cache, newest)
+                });
+                logits.push(&mut voice.logits);
+            }
+        }
+        let stepped = self.step(&mut sequences, GENERATE_PRECISION)?;
+        self.read_rows(&stepped, &mut logits).map_err(failed)
+    }
+
+    fn read_rows(
         &self,
-        row: &mut Row,
-        request: &GenerateRequest,
-        logits: &[f32],
-        on_text: &mut dyn FnMut(&str),
-    ) -> Result<()> {
-        let drawn = row.sampler.draw(logits, &row.history)?;
-        if self.tokenizer().is_end(drawn.token) {
+        stepped: &candle_core::Tensor,
+        to: &mut [&mut Vec<f32>],
+    ) -> candle_core::Result<()> {
+        let all;
+        let read;
+        let all: &[f32] = if stepped.device().is_cpu() {
+            read = crate::values::values(stepped)?;
+            &read
+        } else {
+            all = stepped.flatten_all()?.to_vec1::<f32>()?;
+            &all
+        };
+        for (row, to) in all.chunks_exact(self.config().vocabulary).zip(to) {
+            to.copy_from_slice(row);
+        }
+        Ok(())
+    }
+
+    fn take_token(&self, row: &mut Row<'_>, on_text: &mut dyn FnMut(&str)) -> Result<()> {
+        let mut normaliser = [0.0];
+        let own = &row.own.logits;
+        log_normalisers(own, own.len(), &mut normaliser, self.decoder().level());
+        let mut logits = match (&row.other, &row.request.against) {
+            (Some(other), Some(against)) => {
+                away_from(own, &other.logits, against.strength, against.plausible)
+            }
+            _ => own.clone(),
+        };
+        if let Some(form) = &mut row.form {
+            form.cut(&mut logits)?;
+        }
+        let token = row.sampler.choose(&mut logits, &row.history)?;
+        if self.tokenizer().is_end(token) {
             row.ended = Some(Ended::Stop);
             return Ok(());
         }
-        row.history.push(drawn.token);
-        row.log_probs.push(drawn.log_prob);
-        let new = row.text.push(self.tokenizer().bytes(drawn.token));
+        let log_prob = own[token as usize] - normaliser[0];
+        row.history.push(token);
+        row.log_probs.push(log_prob);
+        let new = row.text.push(self.tokenizer().bytes(token));
         if !new.is_empty() {
             on_text(&new);
         }
-        let written = row.history.len() - request.prompt.len();
-        if row.text.stopped {
+        let whole = match &mut row.form {
+            Some(form) => form.take(token)?,
+            None => false,
+        };
+        let written = row.history.len() - row.request.prompt.len();
+        let longest = row.voices().map(|v| v.prompt.len()).max().unwrap_or(0);
+        if row.text.stopped || whole {
             row.ended = Some(Ended::Stop);
-        } else if written >= request.sampling.max_tokens as usize
-            || row.history.len() >= self.config().context
+        } else if written >= row.request.sampling.max_tokens as usize
+            || longest + written >= self.config().context
         {
             row.ended = Some(Ended::Length);
         }
         Ok(())
-    }
-}
-
-/// A cache for `request`: a fork of the earlier prompt it shares most of its beginning with, or an empty one.
-fn shared_cache(
-    model: &LoadedModel,
-    earlier: &[GenerateRequest],
-    rows: &[Row],
-    request: &GenerateRequest,
-) -> Result<KvCache> {
-    let prompt = &request.prompt;
-    let common = |other: &GenerateRequest| -> usize {
-        let same = prompt
-            .iter()
-            .zip(&other.prompt)
-            .take_while(|(a, b)| a == b)
-            .count();
-        // The last token is always run: its logits are needed.
-        same.min(prompt.len() - 1)
-    };
-    let best = earlier
-        .iter()
-        .zip(rows)
-        .filter(|(other, _)| other.adapter == request.adapter)
-        .map(|(other, row)| (common(other).min(row.cache.len()), row))
-        .max_by_key(|(shared, _)| *shared)
-        .filter(|(shared, _)| *shared >= SHARED_TOKENS);
-    match best {
-        Some((shared, row)) => row.cache.fork(shared),
-        None => model
-            .decoder()
-            .cache(prompt.len() + request.sampling.max_tokens.min(1024) as usize),
-    }
-    .map_err(failed)
-}
-
-fn to_rows(logits: &Tensor) -> Result<Vec<Vec<f32>>> {
-    logits.to_vec2().map_err(failed)
-}
-
-/// What to do with a text's first character.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leading {
-    Keep,
-    /// SentencePiece writes the first word's space; it is not part of the text.
-    DropSpace,
-}
-
-/// Bytes to text: whole characters only, nothing that may still turn out to begin a stop text.
-#[derive(Debug)]
-struct Stream {
-    stops: Vec<String>,
-    leading: Leading,
-    bytes: Vec<u8>,
-    /// Whole characters that are held back.
-    held: String,
-    /// What was handed out.
-    told: String,
-    stopped: bool,
-}
-
-impl Stream {
-    fn new(leading: &Leading, stops: &[String]) -> Self {
-        Self {
-            stops: stops.iter().filter(|s| !s.is_empty()).cloned().collect(),
-            leading: *leading,
-            bytes: Vec::new(),
-            held: String::new(),
-            told: String::new(),
-            stopped: false,
-        }
-    }
-
-    /// Takes a token's bytes and gives the text that is certain now.
-    fn push(&mut self, bytes: &[u8]) -> String {
-        self.bytes.extend_from_slice(bytes);
-        let mut rest = self.bytes.as_slice();
-        loop {
-            match std::str::from_utf8(rest) {
-                Ok(text) => {
-                    self.held.push_str(text);
-                    rest = &[];
-                    break;
-                }
-                Err(error) => {
-                    let (valid, broken) = rest.split_at(error.valid_up_to());
-                    self.held.push_str(&String::from_utf8_lossy(valid));
-                    match error.error_len() {
-                        Some(n) => {
-                            self.held.push(char::REPLACEMENT_CHARACTER);
-                            rest = &broken[n..];
-                        }
-                        None => {
-                            rest = broken;
-                            break;
-                        }
-                    }
-                }
-            }
-        }
-        self.bytes = rest.to_vec();
-        if self.leading == Leading::DropSpace && !self.held.is_empty() {
-            if self.held.starts_with(' ') {
-                self.held.remove(0);
-            }
-            self.leading = Leading::Keep;
-        }
-        if let Some(at) = self
-            .stops
-            .iter()
-            .filter_map(|s| self.held.find(s.as_str()))
-            .min()
-        {
-            self.held.truncate(at);
-            self.stopped = true;
-            return self.tell(self.held.len());
-        }
-        let safe = self.held.len() - self.may_begin_stop();
-        self.tell(safe)
-    }
-
-    /// Bytes at the end of the held text that a stop text may begin with.
-    fn may_begin_stop(&self) -> usize {
-        let begins = |stop: &String| {
-            (1..stop.len())
-                .rev()
-                .filter(|&n| stop.is_char_boundary(n))
-                .find(|&n| self.held.ends_with(&stop[..n]))
-                .unwrap_or(0)
-        };
-        self.stops.iter().map(begins).max().unwrap_or(0)
-    }
-
-    fn tell(&mut self, length: usize) -> String {
-        let rest = self.held.split_off(length);
-        let now = std::mem::replace(&mut self.held, rest);
-        self.told.push_str(&now);
-        now
-    }
-
-    /// What was held back, when nothing follows any more. Bytes of an unfinished character are dropped.
-    fn finish(&mut self) -> String {
-        if self.stopped {
-            String::new()
-        } else {
-            self.tell(self.held.len())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stream(stops: &[&str], pieces: &[&[u8]]) -> (Vec<String>, Stream) {
-        let stops: Vec<String> = stops.iter().map(|s| (*s).to_owned()).collect();
-        let mut stream = Stream::new(&Leading::Keep, &stops);
-        let mut told: Vec<String> = pieces.iter().map(|p| stream.push(p)).collect();
-        told.push(stream.finish());
-        (told, stream)
-    }
-
-    #[test]
-    fn only_whole_characters_are_told() {
-        let (told, s) = stream(&[], &[b"a\xc3", b"\xa9b", b"\xf0\x9f\x98"]);
-        assert_eq!(
-            told,
-            ["a", "éb", "", ""],
-            "halves wait for their other half"
-        );
-        assert_eq!(s.told, "aéb", "what never became whole is left out");
-        assert_eq!(
-            stream(&[], &[b"a\xffb"]).1.told,
-            "a\u{fffd}b",
-            "what can never become whole is marked"
-        );
-    }
-
-    #[test]
-    fn stop_texts_never_show() {
-        let (told, s) = stream(&["END", "\n\n"], &[b"one E", b"N", b"D two"]);
-        assert_eq!(
-            told,
-            ["one ", "", "", ""],
-            "the beginning of a stop text is held back"
-        );
-        assert!(s.stopped, "and it stops");
-        let (told, s) = stream(&["END"], &[b"E", b"N", b"ough"]);
-        assert_eq!(told, ["", "", "ENough", ""], "a false alarm is told");
-        assert!(!s.stopped, "and goes on");
-        assert_eq!(
-            stream(&["END"], &[b"the EN"]).1.told,
-            "the EN",
-            "held text comes at the end"
-        );
-    }
-
-    #[test]
-    fn the_tokenizers_own_first_space_is_dropped_once() {
-        let mut s = Stream::new(&Leading::DropSpace, &[]);
-        assert_eq!(s.push(b""), "", "nothing yet");
-        assert_eq!(s.push(b"  a"), " a", "one space");
-        assert_eq!(s.push(b" b"), " b", "and only at the beginning");
     }
 }

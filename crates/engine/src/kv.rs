@@ -8,7 +8,7 @@ use crate::config::Config;
 /// A layer's keys and values.
 #[derive(Debug, Clone)]
 enum Buffers {
-    /// On the processor, laid out as `attention_over_cache` reads them.
+    /// On the processor, laid out as `attention_over_caches` reads them.
     Host { keys: Vec<f32>, values: Vec<f32> },
     /// Elsewhere: keys and values, `[kv_heads, capacity, head_dim]`.
     Device([Tensor; 2]),
@@ -23,6 +23,8 @@ pub struct KvCache {
     length: usize,
     /// Whole blocks of keys.
     capacity: usize,
+    /// Tokens that the text is planned to have.
+    planned: usize,
     device: Device,
 }
 
@@ -37,6 +39,7 @@ impl KvCache {
             shape: (config.kv_heads, config.head_dim),
             length: 0,
             capacity: room_for(tokens),
+            planned: tokens,
             device: device.clone(),
         };
         for _ in 0..config.layers {
@@ -60,6 +63,16 @@ impl KvCache {
         self.capacity
     }
 
+    /// Bytes of its buffers.
+    pub fn bytes(&self) -> usize {
+        2 * self.layers.len() * self.shape.0 * self.shape.1 * self.capacity * size_of::<f32>()
+    }
+
+    /// Whether it is one of a model of this shape.
+    pub(crate) fn fits(&self, config: &Config) -> bool {
+        self.layers.len() == config.layers && self.shape == (config.kv_heads, config.head_dim)
+    }
+
     /// Forgets everything from position `length` on.
     pub fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
@@ -81,8 +94,22 @@ impl KvCache {
             shape: self.shape,
             length,
             capacity,
+            planned: self.planned,
             device: self.device.clone(),
         })
+    }
+
+    /// How long the whole text is planned to be. What is in the cache was computed with that plan, so only an empty cache
+    /// takes a longer one: keys that are rotated differently do not go together.
+    pub(crate) fn plan(&mut self, tokens: usize) -> usize {
+        if self.length == 0 {
+            self.planned = self.planned.max(tokens);
+        }
+        self.planned
+    }
+
+    pub(crate) fn planned(&self) -> usize {
+        self.planned
     }
 
     /// Makes room for `tokens` positions in all.
@@ -145,8 +172,7 @@ impl KvCache {
         self.layers.iter().map(copy).collect()
     }
 
-    /// On the processor: writes keys and values `[t, kv_heads * head_dim]` at positions `at..` of a layer and gives its
-    /// buffers.
+    /// On the processor: writes keys and values `[t, kv_heads * head_dim]` at positions `at..` of a layer.
     pub(crate) fn store(
         &mut self,
         shape: &AttentionShape,
@@ -154,13 +180,21 @@ impl KvCache {
         at: usize,
         k: &[f32],
         v: &[f32],
-    ) -> Result<(&[f32], &[f32])> {
+    ) -> Result<()> {
         let capacity = self.capacity;
         match &mut self.layers[layer] {
             Buffers::Host { keys, values } => {
                 store_in_cache(shape, (k, v), at, capacity, keys, values);
-                Ok((keys, values))
+                Ok(())
             }
+            Buffers::Device(_) => candle_core::bail!("the cache lies on another device"),
+        }
+    }
+
+    /// On the processor: a layer's keys and values.
+    pub(crate) fn host(&self, layer: usize) -> Result<(&[f32], &[f32])> {
+        match &self.layers[layer] {
+            Buffers::Host { keys, values } => Ok((keys, values)),
             Buffers::Device(_) => candle_core::bail!("the cache lies on another device"),
         }
     }

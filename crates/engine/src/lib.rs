@@ -5,29 +5,39 @@
 #![forbid(unsafe_code)]
 
 mod adapters;
+mod architecture;
 mod config;
 mod decoder;
 mod device;
+mod doctor;
 mod embed;
 mod estimate;
 mod generate;
 mod gguf;
+mod grammar;
+mod hidden;
+mod host;
 mod kv;
 mod linear;
+mod load;
 mod lora;
 mod loss;
 mod measure;
 mod model;
 mod ops;
+mod prefixes;
 mod score;
+mod stream;
 mod tokenizer;
 mod values;
 
-pub use config::{ARCHITECTURES, Architecture, Config};
-pub use decoder::{Decoder, Hook, Sequence, Wanted};
+pub use architecture::{ARCHITECTURES, Architecture, Windows};
+pub use config::{Config, LayerKind, Rope};
+pub use decoder::{Branch, Decoder, Hook, Sequence, Wanted};
 pub use device::{choose_device, default_threads};
+pub use doctor::{Check, Examination, Verdict, examine, try_out};
 pub use embed::MiniLm;
-pub use estimate::{Estimate, TrainingShape};
+pub use estimate::{Estimate, Parts, TrainingShape};
 pub use gguf::{Gguf, TensorInfo};
 pub use idiolect_kernels::{Level, Precision};
 pub use kv::KvCache;
@@ -36,4 +46,5 @@ pub use measure::Timing;
 pub use model::{
     Engine, Facts, GENERATE_PRECISION, LoadOptions, LoadedModel, PROMPT_PRECISION, SCORE_PRECISION,
 };
+pub use prefixes::{Prefix, PrefixRequest};
 pub use tokenizer::Tokenizer;

@@ -68,6 +68,33 @@ pub(crate) struct Patch {
     pub(crate) scale: f32,
 }
 
+impl Patch {
+    /// Adds the patch to its rows of `y[m, outputs]`, from its rows of `x[m, inputs]`, on the processor.
+    ///
+    /// # Errors
+    /// When the adapter lies on another device.
+    pub(crate) fn add_to(
+        &self,
+        x: &[f32],
+        inputs: usize,
+        y: &mut [f32],
+        outputs: usize,
+        level: Level,
+    ) -> Result<()> {
+        let (Weight::Quantized(a), Weight::Quantized(b)) = (&self.pair.a, &self.pair.b) else {
+            candle_core::bail!("the adapter lies on another device than the model");
+        };
+        let n = self.rows.len();
+        let (mut inner, mut delta) = (vec![0.0; n * a.rows()], vec![0.0; n * outputs]);
+        let x = &x[self.rows.start * inputs..self.rows.end * inputs];
+        a.forward(x, n, &mut inner, Precision::F32, level);
+        b.forward(&inner, n, &mut delta, Precision::F32, level);
+        let y = &mut y[self.rows.start * outputs..self.rows.end * outputs];
+        add_scaled(y, self.scale, &delta);
+        Ok(())
+    }
+}
+
 /// A trainable pair: A `[r, inputs]`, B `[outputs, r]`, and the factor on their product.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TrainablePair<'a> {
@@ -80,12 +107,63 @@ pub(crate) struct TrainablePair<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
     weight: Weight,
+    bias: Option<Bias>,
     level: Level,
 }
 
+/// What is added to every row; frozen like the weight.
+#[derive(Debug, Clone)]
+pub(crate) struct Bias {
+    values: Arc<[f32]>,
+    /// The same where the kernels cannot compute.
+    tensor: Option<Tensor>,
+}
+
+impl Bias {
+    pub(crate) fn new(values: Vec<f32>, device: &Device) -> Result<Self> {
+        let tensor = match device.is_cpu() {
+            true => None,
+            false => Some(Tensor::from_slice(&values, values.len(), device)?),
+        };
+        Ok(Self {
+            values: values.into(),
+            tensor,
+        })
+    }
+
+    fn add_to(&self, y: Tensor) -> Result<Tensor> {
+        match &self.tensor {
+            Some(bias) => y.broadcast_add(bias),
+            None => y.apply_op1(self.clone()),
+        }
+    }
+}
+
+impl CustomOp1 for Bias {
+    fn name(&self) -> &'static str {
+        "bias"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let mut y = slice(storage, layout)?.to_vec();
+        for row in y.chunks_exact_mut(self.values.len()) {
+            add_scaled(row, 1.0, &self.values);
+        }
+        Ok(result(y, layout.shape()))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(dy.clone()))
+    }
+}
+
 impl Linear {
-    pub(crate) fn new(weight: Weight, level: Level) -> Self {
-        Self { weight, level }
+    pub(crate) fn new(weight: Weight, bias: Option<Bias>, level: Level) -> Self {
+        Self {
+            weight,
+            bias,
+            level,
+        }
     }
 
     /// The quantized weight, where it is one.
@@ -101,13 +179,30 @@ impl Linear {
         &self.weight
     }
 
-    /// `x Wᵀ` plus the patches, no gradients. A row's result depends on that row alone.
+    /// Adds the bias, where there is one, to every row of `y` on the processor.
+    pub(crate) fn add_bias(&self, y: &mut [f32]) {
+        if let Some(bias) = &self.bias {
+            for row in y.chunks_exact_mut(bias.values.len()) {
+                add_scaled(row, 1.0, &bias.values);
+            }
+        }
+    }
+
+    /// `x Wᵀ` plus the bias and the patches, no gradients. A row's result depends on that row alone.
     pub(crate) fn infer(
         &self,
         x: &Tensor,
         patches: Vec<Patch>,
         precision: Precision,
     ) -> Result<Tensor> {
+        let y = self.product(x, patches, precision)?;
+        match &self.bias {
+            Some(bias) => bias.add_to(y),
+            None => Ok(y),
+        }
+    }
+
+    fn product(&self, x: &Tensor, patches: Vec<Patch>, precision: Precision) -> Result<Tensor> {
         match &self.weight {
             Weight::Quantized(w) => x.apply_op1_no_bwd(&Product {
                 w: w.clone(),
@@ -135,8 +230,16 @@ impl Linear {
         }
     }
 
-    /// `x Wᵀ + scale (x Aᵀ) Bᵀ` with gradients for x, A and B; the weight is frozen and gets none.
+    /// `x Wᵀ + b + scale (x Aᵀ) Bᵀ` with gradients for x, A and B; weight and bias are frozen and get none.
     pub(crate) fn train(&self, x: &Tensor, pair: Option<TrainablePair<'_>>) -> Result<Tensor> {
+        let y = self.trained_product(x, pair)?;
+        match &self.bias {
+            Some(bias) => bias.add_to(y),
+            None => Ok(y),
+        }
+    }
+
+    fn trained_product(&self, x: &Tensor, pair: Option<TrainablePair<'_>>) -> Result<Tensor> {
         match (&self.weight, pair) {
             (Weight::Quantized(w), None) => x.apply_op1(Product {
                 w: w.clone(),
@@ -185,20 +288,7 @@ impl CustomOp1 for Product {
         let mut y = vec![0.0; m * rows];
         self.w.forward(x, m, &mut y, self.precision, self.level);
         for patch in &self.patches {
-            let (Weight::Quantized(a), Weight::Quantized(b)) = (&patch.pair.a, &patch.pair.b)
-            else {
-                candle_core::bail!("the adapter lies on another device than the model");
-            };
-            let n = patch.rows.len();
-            let (mut inner, mut delta) = (vec![0.0; n * a.rows()], vec![0.0; n * rows]);
-            let x = &x[patch.rows.start * cols..patch.rows.end * cols];
-            a.forward(x, n, &mut inner, Precision::F32, self.level);
-            b.forward(&inner, n, &mut delta, Precision::F32, self.level);
-            add_scaled(
-                &mut y[patch.rows.start * rows..patch.rows.end * rows],
-                patch.scale,
-                &delta,
-            );
+            patch.add_to(x, cols, &mut y, rows, self.level)?;
         }
         Ok(result(y, (m, rows)))
     }

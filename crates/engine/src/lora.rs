@@ -1,7 +1,9 @@
 //! LoRA weights: trainable, on disk, and ready for inference.
 //!
 //! Files have PEFT's layout and Hugging Face's row order. `llama` GGUF files hold the rows of q and k in the interleaved
-//! order, so the B factors of these two are permuted on the way in and out; nothing else is.
+//! order, so the B factors of these two are permuted on the way in and out; nothing else is. Where a checkpoint has q, k and v, or
+//! gate and up, in one module (phi3), an adapter of that module is taken apart when it is read. Adapters trained here name the
+//! parts, which other programs do not know of such a model.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -83,6 +85,18 @@ impl Target {
             Self::Gate => "ffn_gate",
             Self::Up => "ffn_up",
             Self::Down => "ffn_down",
+        }
+    }
+
+    /// The tensor that holds this linear's rows where several share one, and whose rows follow each other there (llama.cpp:
+    /// src/models/phi3.cpp; transformers: models/phi3/modeling_phi3.py).
+    pub(crate) fn fused(self) -> (&'static str, Vec<Self>) {
+        match self {
+            Self::Query | Self::Key | Self::Value => {
+                ("attn_qkv", vec![Self::Query, Self::Key, Self::Value])
+            }
+            Self::Gate | Self::Up => ("ffn_up", vec![Self::Gate, Self::Up]),
+            Self::Output | Self::Down => (self.gguf_name(), vec![self]),
         }
     }
 
@@ -283,6 +297,9 @@ impl LoraWeights {
         let mut factors = BTreeMap::new();
         let mut targets = Vec::new();
         for layer in 0..model.layers {
+            if model.architecture.fused {
+                unfuse(&mut tensors, layer, model)?;
+            }
             for target in Target::ALL {
                 let (Some(a), Some(b)) = (
                     tensors.remove(&tensor_name(layer, target, 'A')),
@@ -345,11 +362,45 @@ impl Factors {
 }
 
 fn tensor_name(layer: usize, target: Target, factor: char) -> String {
-    format!(
-        "base_model.model.model.layers.{layer}.{}.{}.lora_{factor}.weight",
-        target.block(),
-        target.name()
-    )
+    module_name(layer, target.block(), target.name(), factor)
+}
+
+fn module_name(layer: usize, block: &str, module: &str, factor: char) -> String {
+    format!("base_model.model.model.layers.{layer}.{block}.{module}.lora_{factor}.weight")
+}
+
+/// Gives each part of a fused module a pair of its own: the same A, and its rows of B.
+fn unfuse(tensors: &mut HashMap<String, Tensor>, layer: usize, model: &Config) -> Result<()> {
+    for first in [Target::Query, Target::Gate] {
+        let module = match first {
+            Target::Query => "qkv_proj",
+            _ => "gate_up_proj",
+        };
+        let name = |factor| module_name(layer, first.block(), module, factor);
+        let (Some(a), Some(b)) = (tensors.remove(&name('A')), tensors.remove(&name('B'))) else {
+            continue;
+        };
+        let mut at = 0;
+        for part in first.fused().1 {
+            let rows = part.shape(model).0;
+            let own = b.narrow(0, at, rows).map_err(|_| {
+                LlmError::Adapter(format!(
+                    "{module} of layer {layer} has {} rows, too few for this model",
+                    b.dims()[0]
+                ))
+            })?;
+            tensors.insert(tensor_name(layer, part, 'A'), a.clone());
+            tensors.insert(tensor_name(layer, part, 'B'), own);
+            at += rows;
+        }
+        if at != b.dims()[0] {
+            return Err(LlmError::Adapter(format!(
+                "{module} of layer {layer} has {} rows; this model needs {at}",
+                b.dims()[0]
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Which way rows are reordered.

@@ -7,7 +7,8 @@ use std::sync::Mutex;
 
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 use idiolect_kernels::{
-    Level, Precision, QMatrix, softmax_cross_entropy, softmax_cross_entropy_with_gradient,
+    Level, Precision, QMatrix, log_normalisers, softmax_cross_entropy,
+    softmax_cross_entropy_with_gradient,
 };
 use idiolect_llm::Token;
 
@@ -48,6 +49,51 @@ impl Decoder {
             }),
             None => self.composed_nll(hidden, targets),
         }
+    }
+
+    /// `ln p(token)` for pairs of a row of the normed hidden states `[rows, hidden]` and a token, the rows in order.
+    ///
+    /// # Errors
+    /// A token beyond the vocabulary, rows out of order or beyond the last, a device failure.
+    pub fn log_probs(
+        &self,
+        hidden: &Tensor,
+        pairs: &[(usize, Token)],
+        precision: Precision,
+    ) -> Result<Vec<f32>> {
+        let (rows, vocabulary) = (hidden.dim(0)?, self.config().vocabulary);
+        if pairs.iter().any(|&(_, t)| t as usize >= vocabulary) {
+            candle_core::bail!("a token is beyond the vocabulary of {vocabulary}");
+        }
+        if !pairs.is_sorted_by_key(|p| p.0) || pairs.last().is_some_and(|p| p.0 >= rows) {
+            candle_core::bail!("rows out of order, or beyond the {rows} there are");
+        }
+        let most = rows_at_a_time(vocabulary);
+        let mut scores = Vec::with_capacity(pairs.len());
+        for pairs in pairs.chunk_by(|a, b| a.0 / most == b.0 / most) {
+            let first = pairs[0].0 / most * most;
+            let hidden = hidden.narrow(0, first, most.min(rows - first))?;
+            let logits = self.logits(&hidden.contiguous()?, precision)?;
+            let place =
+                |&(row, token): &(usize, Token)| (row - first) * vocabulary + token as usize;
+            if logits.device().is_cpu() {
+                let logits = values(&logits)?;
+                let mut normalisers = vec![0.0; logits.len() / vocabulary];
+                log_normalisers(&logits, vocabulary, &mut normalisers, self.level());
+                scores.extend(
+                    pairs
+                        .iter()
+                        .map(|pair| logits[place(pair)] - normalisers[pair.0 - first]),
+                );
+            } else {
+                let places: Vec<u32> = pairs.iter().map(|p| place(p) as u32).collect();
+                let places = Tensor::from_vec(places, pairs.len(), logits.device())?;
+                let log_probs = candle_nn::ops::log_softmax(&logits, D::Minus1)?;
+                let chosen = log_probs.flatten_all()?.index_select(&places, 0)?;
+                scores.extend(chosen.to_vec1::<f32>()?);
+            }
+        }
+        Ok(scores)
     }
 
     /// The same from candle's own operations, keeping all logits.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use idiolect_kernels::Precision;
 use idiolect_llm::{Cancel, LlmError, Result, Token};
 
 use crate::{
@@ -12,50 +13,53 @@ use crate::{
     values::failed,
 };
 
-/// Seconds that prompts and steps took.
+/// Seconds that a prompt and steps took.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timing {
-    /// All prompts together, the logits after each included.
+    /// The prompt, the logits after it included.
     pub prompt_seconds: f64,
-    /// All steps; a step writes one token of every text.
+    /// All steps; a step runs one token of every draft and gives the logits after it.
     pub step_seconds: f64,
 }
 
 impl LoadedModel {
-    /// Runs `prompts` one after another and then `steps` steps of all of them together, as drafts are written. Each step's
-    /// token is the likeliest one, end of turn or not.
+    /// Runs `prompt`, which may be empty, and then steps of drafts that share it, as drafts are written: `steps[i][j]` is
+    /// the token that draft j runs at step i. Tokens are given, so that another engine can be timed with the same ones and
+    /// no end of turn ends a draft.
     ///
     /// # Errors
-    /// Cancelled, context full, device.
-    pub fn time(&self, prompts: &[Vec<Token>], steps: usize, cancel: &Cancel) -> Result<Timing> {
-        for prompt in prompts {
-            self.context_full(prompt.len() + steps)?;
-            self.known_tokens(prompt)?;
-            if prompt.is_empty() {
-                return Err(LlmError::Failed("an empty prompt".into()));
-            }
+    /// Steps of unequal width, a token beyond the vocabulary; cancelled, context full, device.
+    pub fn time(&self, prompt: &[Token], steps: &[Vec<Token>], cancel: &Cancel) -> Result<Timing> {
+        let drafts = steps.first().map_or(1, Vec::len);
+        if drafts == 0 || steps.iter().any(|step| step.len() != drafts) {
+            return Err(LlmError::Failed(
+                "every step needs one token of every draft".into(),
+            ));
         }
+        self.context_full(prompt.len() + steps.len())?;
+        self.known_tokens(prompt)?;
+        steps.iter().try_for_each(|step| self.known_tokens(step))?;
         self.with_team(|| {
             let started = Instant::now();
-            let mut caches: Vec<KvCache> = Vec::with_capacity(prompts.len());
-            let mut next: Vec<Token> = Vec::with_capacity(prompts.len());
-            for prompt in prompts {
-                cancel.check()?;
-                let mut cache = self.decoder().cache(prompt.len() + steps).map_err(failed)?;
-                next.push(self.run_prompt(&mut cache, prompt)?);
-                caches.push(cache);
-            }
+            let mut first = self
+                .decoder()
+                .cache(prompt.len() + steps.len())
+                .map_err(failed)?;
+            self.run_prompt(&mut first, prompt, cancel)?;
             let prompt_seconds = started.elapsed().as_secs_f64();
+            let mut caches: Vec<KvCache> = (1..drafts)
+                .map(|_| first.fork(prompt.len()).map_err(failed))
+                .collect::<Result<_>>()?;
+            caches.push(first);
             let started = Instant::now();
-            for _ in 0..steps {
+            for step in steps {
                 cancel.check()?;
                 let mut sequences: Vec<Sequence<'_>> = caches
                     .iter_mut()
-                    .zip(&next)
-                    .map(|(cache, token)| sequence(cache, std::slice::from_ref(token)))
+                    .zip(step.chunks(1))
+                    .map(|(cache, token)| sequence(cache, token, Wanted::Last))
                     .collect();
-                let logits = self.step(&mut sequences, GENERATE_PRECISION)?;
-                next = likeliest(&logits.to_vec2().map_err(failed)?);
+                self.look(&mut sequences, GENERATE_PRECISION)?;
             }
             Ok(Timing {
                 prompt_seconds,
@@ -64,32 +68,39 @@ impl LoadedModel {
         })
     }
 
-    fn run_prompt(&self, cache: &mut KvCache, prompt: &[Token]) -> Result<Token> {
-        let mut next = 0;
-        for tokens in prompt.chunks(PROMPT_ROWS) {
-            let logits = self.step(&mut [sequence(cache, tokens)], PROMPT_PRECISION)?;
-            next = likeliest(&logits.to_vec2().map_err(failed)?)[0];
+    fn run_prompt(&self, cache: &mut KvCache, prompt: &[Token], cancel: &Cancel) -> Result<()> {
+        let pieces = prompt.len().div_ceil(PROMPT_ROWS);
+        for (i, tokens) in prompt.chunks(PROMPT_ROWS).enumerate() {
+            cancel.check()?;
+            if i + 1 == pieces {
+                self.look(
+                    &mut [sequence(cache, tokens, Wanted::Last)],
+                    PROMPT_PRECISION,
+                )?;
+            } else {
+                self.decoder()
+                    .forward(
+                        &mut [sequence(cache, tokens, Wanted::Nothing)],
+                        PROMPT_PRECISION,
+                        None,
+                    )
+                    .map_err(failed)?;
+            }
         }
-        Ok(next)
+        Ok(())
+    }
+
+    /// A step whose logits are brought to where a sampler would read them.
+    fn look(&self, sequences: &mut [Sequence<'_>], precision: Precision) -> Result<()> {
+        let logits: Vec<Vec<f32>> = self.step(sequences, precision)?.to_vec2().map_err(failed)?;
+        std::hint::black_box(logits);
+        Ok(())
     }
 }
 
-fn sequence<'a>(cache: &'a mut KvCache, tokens: &'a [Token]) -> Sequence<'a> {
+fn sequence<'a>(cache: &'a mut KvCache, tokens: &'a [Token], wanted: Wanted) -> Sequence<'a> {
     Sequence {
-        cache,
-        tokens,
-        branches: None,
-        adapter: None,
-        wanted: Wanted::Last,
+        wanted,
+        ..Sequence::new(cache, tokens)
     }
-}
-
-fn likeliest(logits: &[Vec<f32>]) -> Vec<Token> {
-    let best = |row: &Vec<f32>| {
-        row.iter()
-            .enumerate()
-            .max_by(|a, b| a.1.total_cmp(b.1))
-            .map_or(0, |(token, _)| token as Token)
-    };
-    logits.iter().map(best).collect()
 }

@@ -1,11 +1,15 @@
 //! A loaded model: decoder, tokenizer, template and threads, behind the model trait.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
-use idiolect_kernels::{Precision, Team};
+use idiolect_kernels::{Level, Precision, Team};
 use idiolect_llm::{
-    AdapterSource, Cancel, DeviceWish, GenerateRequest, Generation, LlmError, Message, ModelInfo,
-    Result, ScoreRequest, TextModel, Token,
+    AdapterSource, Cancel, Constraint, DeviceChoice, DeviceKind, DeviceWish, GenerateRequest,
+    Generation, LlmError, Message, ModelInfo, Result, ScoreRequest, TextModel, Token,
     template::{Template, Turn},
 };
 
@@ -16,7 +20,9 @@ use crate::{
     device::{self, Chosen},
     estimate::Estimate,
     gguf::Gguf,
+    grammar::{Form, Grammars},
     lora::Adapter,
+    prefixes::PrefixRequest,
     tokenizer::Tokenizer,
     values::failed,
 };
@@ -81,7 +87,44 @@ impl Engine {
     /// As [`Engine::load`].
     pub fn load_with(path: &Path, id: &str, options: &LoadOptions) -> Result<LoadedModel> {
         let gguf = Gguf::open(path)?;
-        let chosen = device::choose(options.device, options.threads)?;
+        // The same sum as before a load into main memory, for a prompt of ordinary length.
+        let needed = Config::from_gguf(&gguf)
+            .map(|config| Estimate::new(&config, &gguf))
+            .map(|estimate| estimate.generation(estimate.context().min(4096)))
+            .ok();
+        let chosen = device::choose(&device::Machine, options.device, options.threads, needed)?;
+        let on = chosen.choice.clone();
+        let mut model = device::or_on_the_processor(
+            &on,
+            || LoadedModel::new(&gguf, id, chosen),
+            |why| LoadedModel::new(&gguf, id, device::cpu(options.threads, why)?),
+        )?;
+        if model.info.device.kind != DeviceKind::Cpu {
+            model.spare = Some(Spare {
+                path: path.to_owned(),
+                threads: options.threads,
+                model: OnceLock::new(),
+            });
+        }
+        Ok(model)
+    }
+
+    /// Loads a model for the processor with instructions of one level, whatever `IDIOLECT_CPU` says: what comparisons of
+    /// levels and tests of each use.
+    ///
+    /// # Errors
+    /// As [`Engine::load`]; [`LlmError::Unsupported`] where the processor lacks the level.
+    pub fn load_at_level(path: &Path, id: &str, level: Level) -> Result<LoadedModel> {
+        if !level.is_available() {
+            return Err(LlmError::Unsupported(format!(
+                "this processor has no {}",
+                level.name()
+            )));
+        }
+        let gguf = Gguf::open(path)?;
+        let mut chosen = device::choose(&device::Machine, DeviceWish::Cpu, None, None)?;
+        chosen.level = level;
+        chosen.choice.label = format!("CPU ({})", level.name().to_uppercase());
         LoadedModel::new(&gguf, id, chosen)
     }
 
@@ -113,7 +156,7 @@ impl Engine {
     /// As [`Engine::load`].
     pub fn estimate(path: &Path) -> Result<Estimate> {
         let gguf = Gguf::open(path)?;
-        Ok(Estimate::new(&Config::from_gguf(&gguf)?, gguf.file_bytes()))
+        Ok(Estimate::new(&Config::from_gguf(&gguf)?, &gguf))
     }
 }
 
@@ -125,8 +168,19 @@ pub struct LoadedModel {
     tokenizer: Tokenizer,
     template: Option<Result<Template>>,
     adapters: Adapters,
+    grammars: Grammars,
     threads: rayon::ThreadPool,
     team: Team,
+    /// None on the processor.
+    spare: Option<Spare>,
+}
+
+/// The same model on the processor, loaded once a graphics processor runs out of memory in the middle of its work.
+#[derive(Debug)]
+struct Spare {
+    path: PathBuf,
+    threads: Option<usize>,
+    model: OnceLock<Box<LoadedModel>>,
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -177,9 +231,31 @@ impl LoadedModel {
             tokenizer,
             template,
             adapters: Adapters::default(),
+            grammars: Grammars::default(),
             threads,
             team,
+            spare: None,
         })
+    }
+
+    /// Where it computes now: on the processor, with the reason, once a graphics processor ran out of memory.
+    pub fn computes_on(&self) -> &DeviceChoice {
+        self.on_the_processor()
+            .map_or(&self.info.device, |spare| &spare.info.device)
+    }
+
+    fn on_the_processor(&self) -> Option<&LoadedModel> {
+        Some(self.spare.as_ref()?.model.get()?)
+    }
+
+    /// Goes over to the processor, for the reason given, and stays there.
+    fn leave_gpu(&self, why: String) -> Result<&LoadedModel> {
+        let Some(spare) = &self.spare else {
+            return Err(LlmError::OutOfMemory(why));
+        };
+        let gguf = Gguf::open(&spare.path)?;
+        let model = LoadedModel::new(&gguf, &self.info.id, device::cpu(spare.threads, why)?)?;
+        Ok(spare.model.get_or_init(|| Box::new(model)))
     }
 
     /// The decoder, for training and for hidden states.
@@ -226,6 +302,11 @@ impl LoadedModel {
             }
             _ => Ok(None),
         }
+    }
+
+    /// A form that a text is held to, at its beginning.
+    pub(crate) fn form(&self, wanted: &Constraint) -> Result<Form> {
+        self.grammars.form(&self.tokenizer, wanted)
     }
 
     pub(crate) fn context_full(&self, needed: usize) -> Result<()> {
@@ -290,7 +371,27 @@ impl TextModel for LoadedModel {
     }
 
     fn score(&self, requests: &[ScoreRequest], cancel: &Cancel) -> Result<Vec<Vec<Vec<f32>>>> {
-        self.with_team(|| self.score_at(requests, SCORE_PRECISION, cancel))
+        if let Some(spare) = self.on_the_processor() {
+            return spare.score(requests, cancel);
+        }
+        device::or_on_the_processor(
+            &self.info.device,
+            || self.with_team(|| self.score_at(requests, SCORE_PRECISION, cancel)),
+            |why| self.leave_gpu(why)?.score(requests, cancel),
+        )
+    }
+
+    fn hidden_states(
+        &self,
+        tokens: &[Token],
+        layers: &[usize],
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<f32>>> {
+        let prefix = PrefixRequest {
+            tokens,
+            ..PrefixRequest::default()
+        };
+        self.hidden_states_of(&prefix, layers, cancel)
     }
 
     fn generate(
@@ -299,7 +400,27 @@ impl TextModel for LoadedModel {
         cancel: &Cancel,
         on_text: &mut dyn FnMut(usize, &str),
     ) -> Result<Vec<Generation>> {
-        self.generate_all(requests, cancel, on_text)
+        if let Some(spare) = self.on_the_processor() {
+            return spare.generate(requests, cancel, on_text);
+        }
+        let mut told = false;
+        let done = self.generate_all(requests, cancel, &mut |row, text| {
+            told = true;
+            on_text(row, text);
+        });
+        device::or_on_the_processor(
+            &self.info.device,
+            || done,
+            |why| {
+                let spare = self.leave_gpu(why.clone())?;
+                if told {
+                    // What was shown cannot be taken back, and would not go on the same way.
+                    let hint = "the next try computes on the processor";
+                    return Err(LlmError::OutOfMemory(format!("{why} {hint}")));
+                }
+                spare.generate(requests, cancel, on_text)
+            },
+        )
     }
 }
 
@@ -322,7 +443,7 @@ impl LoadedModel {
 }
 
 /// Storage types by bytes, largest first: "Q4_1 66.4 MB, Q8_0 30.1 MB".
-fn quantization(gguf: &Gguf) -> String {
+pub(crate) fn quantization(gguf: &Gguf) -> String {
     let mut bytes: BTreeMap<&str, usize> = BTreeMap::new();
     for tensor in gguf.tensors().values() {
         *bytes.entry(tensor.ty.name()).or_default() += tensor.bytes;

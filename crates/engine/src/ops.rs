@@ -10,13 +10,13 @@ use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, DType, Device, Layout, Result, Shape, Tensor,
 };
 use idiolect_kernels::{
-    self as kernels, AttentionShape, AttentionTrace, Level, RopeStyle, RopeTable,
+    self as kernels, Activation, AttentionShape, AttentionTrace, Level, RopeStyle, RopeTable,
     attention_backward, attention_train,
 };
 
 use crate::values::{result, slice, tensor, values};
 
-/// A root-mean-square norm with its weight.
+/// A root-mean-square norm with its weight, over stretches of a row that are as long as the weight: whole rows, or heads.
 #[derive(Debug, Clone)]
 pub(crate) struct Norm {
     values: Arc<[f32]>,
@@ -36,7 +36,7 @@ impl Norm {
         })
     }
 
-    /// `x / sqrt(mean(x²) + eps) * weight` over the last dimension.
+    /// `x / sqrt(mean(x²) + eps) * weight` for every stretch.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if x.device().is_cpu() {
             x.apply_op1(self.clone())
@@ -45,10 +45,19 @@ impl Norm {
         }
     }
 
+    /// The same over plain slices of one length.
+    pub(crate) fn apply(&self, x: &[f32], y: &mut [f32]) {
+        kernels::rms_norm(x, &self.values, self.eps, y, self.level);
+    }
+
     fn composed(&self, x: &Tensor) -> Result<Tensor> {
-        let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
+        let stretches = x.reshape(((), self.values.len()))?;
+        let mean = stretches.sqr()?.mean_keepdim(D::Minus1)?;
         let root = (mean + f64::from(self.eps))?.sqrt()?;
-        x.broadcast_div(&root)?.broadcast_mul(&self.tensor)
+        stretches
+            .broadcast_div(&root)?
+            .broadcast_mul(&self.tensor)?
+            .reshape(x.shape())
     }
 }
 
@@ -89,19 +98,15 @@ pub(crate) struct Rotation {
 }
 
 impl Rotation {
-    pub(crate) fn new(
-        inverse_frequencies: &[f32],
-        positions: &[usize],
-        style: RopeStyle,
-        device: &Device,
-    ) -> Result<Self> {
+    /// The rotation of rows whose angles are `table`'s.
+    pub(crate) fn new(table: RopeTable, style: RopeStyle, device: &Device) -> Result<Self> {
         let elsewhere = if device.is_cpu() {
             None
         } else {
-            Some(angles(inverse_frequencies, positions, device)?)
+            Some(angles(&table, device)?)
         };
         Ok(Self {
-            table: Arc::new(RopeTable::new(inverse_frequencies, positions)),
+            table: Arc::new(table),
             style,
             elsewhere,
         })
@@ -120,19 +125,10 @@ impl Rotation {
     }
 }
 
-/// cos and sin of every position, `[rows, 1, pairs]`.
-fn angles(
-    inverse_frequencies: &[f32],
-    positions: &[usize],
-    device: &Device,
-) -> Result<(Tensor, Tensor)> {
-    let all = positions.iter().flat_map(|&p| {
-        inverse_frequencies
-            .iter()
-            .map(move |&f| p as f64 * f64::from(f))
-    });
-    let (cos, sin): (Vec<f32>, Vec<f32>) = all.map(|a| (a.cos() as f32, a.sin() as f32)).unzip();
-    let shape = (positions.len(), 1, inverse_frequencies.len());
+/// cos and sin of every row, `[rows, 1, pairs]`.
+fn angles(table: &RopeTable, device: &Device) -> Result<(Tensor, Tensor)> {
+    let (cos, sin): (Vec<f32>, Vec<f32>) = table.angles().iter().copied().unzip();
+    let shape = (table.rows(), 1, table.pairs());
     Ok((
         Tensor::from_vec(cos, shape, device)?,
         Tensor::from_vec(sin, shape, device)?,
@@ -245,20 +241,33 @@ impl CustomOp2 for Add {
     }
 }
 
-/// `silu(gate) * up`.
-pub(crate) fn swiglu(gate: &Tensor, up: &Tensor, level: Level) -> Result<Tensor> {
+/// `activation(gate) * up`.
+pub(crate) fn gated(
+    gate: &Tensor,
+    up: &Tensor,
+    activation: Activation,
+    level: Level,
+) -> Result<Tensor> {
     if gate.device().is_cpu() {
-        gate.apply_op2(up, Swiglu(level))
+        gate.apply_op2(up, Gated(activation, level))
     } else {
-        gate.silu()? * up
+        gated_composed(gate, up, activation)
     }
 }
 
-struct Swiglu(Level);
+fn gated_composed(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Silu => gate.silu()? * up,
+        // candle's `gelu` is the approximation with tanh.
+        Activation::GeluTanh => gate.gelu()? * up,
+    }
+}
 
-impl CustomOp2 for Swiglu {
+struct Gated(Activation, Level);
+
+impl CustomOp2 for Gated {
     fn name(&self) -> &'static str {
-        "swiglu"
+        "gated-activation"
     }
 
     fn cpu_fwd(
@@ -270,7 +279,7 @@ impl CustomOp2 for Swiglu {
     ) -> Result<(CpuStorage, Shape)> {
         let (gate, up) = (slice(s1, l1)?, slice(s2, l2)?);
         let mut y = vec![0.0; gate.len()];
-        kernels::swiglu(gate, up, &mut y, self.0);
+        kernels::gated(gate, up, &mut y, self.0, self.1);
         Ok(result(y, l1.shape()))
     }
 
@@ -283,13 +292,14 @@ impl CustomOp2 for Swiglu {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let dy = dy.contiguous()?;
         let (mut dgate, mut dup) = (vec![0.0; gate.elem_count()], vec![0.0; up.elem_count()]);
-        kernels::swiglu_backward(
+        kernels::gated_backward(
             &values(gate)?,
             &values(up)?,
             &values(&dy)?,
             &mut dgate,
             &mut dup,
             self.0,
+            self.1,
         );
         Ok((
             Some(tensor(dgate, gate.shape())?),
@@ -343,7 +353,7 @@ fn attention_composed(
 }
 
 /// Attention of `q[heads, t, head_dim]` over `k`, `v` `[kv_heads, n, head_dim]`, query i seeing the first
-/// `before + i + 1` positions. Gives `[t, heads * head_dim]`.
+/// `before + i + 1` positions, of which a window leaves the newest. Gives `[t, heads * head_dim]`.
 pub(crate) fn attend_composed(
     q: &Tensor,
     k: &Tensor,
@@ -362,7 +372,8 @@ pub(crate) fn attend_composed(
     let mask: Vec<f32> = (0..t)
         .flat_map(|i| {
             (0..n).map(move |p| {
-                if p <= before + i {
+                let newest = before + i;
+                if p <= newest && shape.window.is_none_or(|window| newest - p < window) {
                     0.0
                 } else {
                     f32::NEG_INFINITY
@@ -508,7 +519,7 @@ mod tests {
 
     #[test]
     fn norm_agrees_with_its_composition() {
-        let x = random((5, 64), 1);
+        let (x, heads) = (random((5, 64), 1), random((3, 128), 10));
         for level in Level::available() {
             let norm = Norm::new(
                 (0..64).map(|i| 0.5 + i as f32 / 64.0).collect(),
@@ -517,12 +528,15 @@ mod tests {
                 &Device::Cpu,
             )
             .unwrap();
-            agree(
-                std::slice::from_ref(&x),
-                norm.forward(&x).unwrap(),
-                norm.composed(&x).unwrap(),
-                "norm",
-            );
+            // Whole rows, and rows of two heads.
+            for x in [&x, &heads] {
+                agree(
+                    std::slice::from_ref(x),
+                    norm.forward(x).unwrap(),
+                    norm.composed(x).unwrap(),
+                    "norm",
+                );
+            }
         }
     }
 
@@ -531,9 +545,10 @@ mod tests {
         let x = random((3, 2 * 16), 2);
         let frequencies = [1.0, 0.3, 0.1, 0.02, 0.005, 0.001];
         for style in [RopeStyle::Interleaved, RopeStyle::HalfSplit] {
-            let positions = [0, 7, 1500];
-            let rotation = Rotation::new(&frequencies, &positions, style, &Device::Cpu).unwrap();
-            let (cos, sin) = angles(&frequencies, &positions, &Device::Cpu).unwrap();
+            let rows = [0, 7, 1500].map(|p| (&frequencies[..], p));
+            let table = RopeTable::of_rows(rows, 1.25);
+            let (cos, sin) = angles(&table, &Device::Cpu).unwrap();
+            let rotation = Rotation::new(table, style, &Device::Cpu).unwrap();
             let composed = rotate_composed(&x, 2, &cos, &sin, style).unwrap();
             agree(
                 std::slice::from_ref(&x),
@@ -553,33 +568,42 @@ mod tests {
     }
 
     #[test]
-    fn swiglu_agrees_with_its_composition() {
+    fn gated_activations_agree_with_their_compositions() {
         let (gate, up) = (random((4, 32), 3), random((4, 32), 4));
         for level in Level::available() {
-            let composed = (gate.silu().unwrap() * up.as_tensor()).unwrap();
-            agree(
-                &[gate.clone(), up.clone()],
-                swiglu(&gate, &up, level).unwrap(),
-                composed,
-                "swiglu",
-            );
+            for activation in [Activation::Silu, Activation::GeluTanh] {
+                agree(
+                    &[gate.clone(), up.clone()],
+                    gated(&gate, &up, activation, level).unwrap(),
+                    gated_composed(&gate, &up, activation).unwrap(),
+                    "gated activation",
+                );
+            }
         }
     }
 
     #[test]
     fn attention_agrees_with_its_composition() {
-        let shape = AttentionShape {
-            heads: 4,
-            kv_heads: 2,
-            head_dim: 8,
-            scale: 0.35,
-            window: None,
-        };
+        for window in [None, Some(3)] {
+            // 8 is computed by the reference, 16 by the tiles.
+            for head_dim in [8, 16] {
+                attention_agrees(AttentionShape {
+                    heads: 4,
+                    kv_heads: 2,
+                    head_dim,
+                    scale: 0.35,
+                    window,
+                });
+            }
+        }
+    }
+
+    fn attention_agrees(shape: AttentionShape) {
         let lengths: Arc<[usize]> = [5, 1, 9].into();
         let (q, k, v) = (
-            random((15, 32), 5),
-            random((15, 16), 6),
-            random((15, 16), 7),
+            random((15, 4 * shape.head_dim), 5),
+            random((15, 2 * shape.head_dim), 6),
+            random((15, 2 * shape.head_dim), 7),
         );
         for level in Level::available() {
             let composed = attention_composed(&q, &k, &v, &shape, &lengths).unwrap();
@@ -590,6 +614,28 @@ mod tests {
                 composed,
                 "attention",
             );
+        }
+    }
+
+    #[test]
+    fn later_rows_see_earlier_ones_through_the_window() {
+        for window in [None, Some(4)] {
+            let shape = AttentionShape {
+                heads: 2,
+                kv_heads: 1,
+                head_dim: 8,
+                scale: 0.35,
+                window,
+            };
+            let part = |x: Tensor| x.narrow(1, 6, 4).unwrap();
+            let (q, k, v) = (
+                random((2, 10, 8), 11),
+                random((1, 10, 8), 12),
+                random((1, 10, 8), 13),
+            );
+            let whole = attend_composed(&q, &k, &v, &shape, 0).unwrap();
+            let last = attend_composed(&part(q.as_tensor().clone()), &k, &v, &shape, 6).unwrap();
+            close(&last, &whole.narrow(0, 6, 4).unwrap(), "rows 6 to 9");
         }
     }
 }

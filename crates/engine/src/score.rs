@@ -1,16 +1,16 @@
-//! Log-probabilities of continuations: prefixes computed once, continuations packed behind them, logits a few rows at a time.
+//! Log-probabilities of continuations: prefixes run once, continuations packed behind them as trees, so that what several
+//! begin with is run once too, logits a few rows at a time.
 
-use candle_core::{D, Tensor};
-use idiolect_kernels::{Precision, log_softmax_gather};
-use idiolect_llm::{Cancel, Result, ScoreRequest, Token};
+use candle_core::Tensor;
+use idiolect_kernels::Precision;
+use idiolect_llm::{Cancel, LlmError, Result, ScoreRequest, Token};
 
 use crate::{
-    decoder::{Sequence, Wanted},
+    decoder::{Branch, Sequence},
     kv::KvCache,
-    lora::Adapter,
-    loss::rows_at_a_time,
     model::LoadedModel,
-    values::{failed, values},
+    prefixes::{Prefix, PrefixRequest},
+    values::failed,
 };
 
 /// Rows run in one packed batch: enough to share the decoding of the weights, few enough to stay in the caches.
@@ -18,16 +18,8 @@ pub(crate) const ROWS: usize = 512;
 /// Bytes of key/value caches held at once; requests beyond wait.
 const CACHE_BYTES: usize = 512 << 20;
 
-/// A request in work.
-struct Work<'a> {
-    request: &'a ScoreRequest,
-    adapter: Option<(Adapter, f32)>,
-    cache: KvCache,
-    results: Vec<Vec<f32>>,
-}
-
 impl LoadedModel {
-    /// [`idiolect_llm::TextModel::score`] with a choice of precision; call it on the model's threads ([`LoadedModel::install`]).
+    /// [`idiolect_llm::TextModel::score`] with a choice of precision.
     ///
     /// # Errors
     /// As `score`.
@@ -45,296 +37,321 @@ impl LoadedModel {
             let fitting = rest
                 .iter()
                 .take_while(|r| {
-                    tokens += r.prefix.len() + ROWS.min(longest(r));
+                    let longest = r.continuations.iter().map(Vec::len).max().unwrap_or(0);
+                    tokens += r.prefix.len() + ROWS.min(longest);
                     tokens * per_token <= CACHE_BYTES
                 })
                 .count()
                 .max(1);
             let (now, later) = rest.split_at(fitting);
-            results.extend(self.score_group(now, precision, cancel)?);
+            let wanted: Vec<PrefixRequest<'_>> = now
+                .iter()
+                .map(|r| PrefixRequest {
+                    tokens: &r.prefix,
+                    adapter: r.adapter.as_ref(),
+                    steer: &r.steer,
+                    ahead: r.continuations.iter().map(Vec::len).max().unwrap_or(0),
+                })
+                .collect();
+            let rows = || {
+                now.iter()
+                    .enumerate()
+                    .flat_map(|(i, r)| r.continuations.iter().map(move |c| (i, c)))
+            };
+            // What cannot be scored is refused before anything is run.
+            for (i, continuation) in rows() {
+                self.context_full(now[i].prefix.len() + continuation.len())?;
+                self.known_tokens(continuation)?;
+            }
+            let prefixes = self.prefixes(&wanted, precision, cancel)?;
+            let rows: Vec<(&Prefix, &[Token])> =
+                rows().map(|(i, c)| (&prefixes[i], c.as_slice())).collect();
+            let mut scores = self.score_under(&rows, cancel)?.into_iter();
+            results.extend(
+                now.iter()
+                    .map(|r| scores.by_ref().take(r.continuations.len()).collect()),
+            );
             rest = later;
         }
         Ok(results)
     }
 
-    fn score_group(
+    /// Natural-log probabilities of every token of many continuations, each behind its own prefix: `out[row][position]`.
+    /// Behind a prefix without tokens, a continuation's first token has nothing before it and is left out. Continuations of
+    /// any lengths behind any prefixes are packed into the same batches; a row's result does not depend on the others.
+    ///
+    /// # Errors
+    /// Cancelled, context full, prefixes of another model or of several precisions, device.
+    pub fn score_under(
         &self,
-        requests: &[ScoreRequest],
-        precision: Precision,
+        rows: &[(&Prefix, &[Token])],
         cancel: &Cancel,
-    ) -> Result<Vec<Vec<Vec<f32>>>> {
-        let mut works = Vec::with_capacity(requests.len());
-        for request in requests {
-            self.context_full(request.prefix.len() + longest(request))?;
-            self.known_tokens(&request.prefix)?;
-            request
-                .continuations
-                .iter()
-                .try_for_each(|c| self.known_tokens(c))?;
-            works.push(Work {
-                request,
-                adapter: self.adapter(request.adapter.as_ref())?,
-                cache: self
-                    .decoder()
-                    .cache(request.prefix.len() + 1)
-                    .map_err(failed)?,
-                results: request
-                    .continuations
-                    .iter()
-                    .map(|c| Vec::with_capacity(c.len()))
-                    .collect(),
-            });
+    ) -> Result<Vec<Vec<f32>>> {
+        for (prefix, tokens) in rows {
+            self.context_full(prefix.len() + tokens.len())?;
+            self.known_tokens(tokens)?;
         }
-        self.prefixes(&mut works, precision, cancel)?;
-        self.continuations(&mut works, precision, cancel)?;
-        Ok(works.into_iter().map(|w| w.results).collect())
-    }
-
-    /// Fills the caches with the prefixes and scores the first token of every continuation.
-    fn prefixes(
-        &self,
-        works: &mut [Work<'_>],
-        precision: Precision,
-        cancel: &Cancel,
-    ) -> Result<()> {
-        let mut done = vec![0; works.len()];
-        loop {
-            cancel.check()?;
-            let mut room = ROWS;
-            let (mut batch, mut finished) = (Vec::new(), Vec::new());
-            for (i, work) in works.iter_mut().enumerate() {
-                let left = &work.request.prefix[done[i]..];
-                if left.is_empty() || room == 0 {
-                    continue;
-                }
-                let n = left.len().min(room);
-                room -= n;
-                done[i] += n;
-                let wanted = if n == left.len() {
-                    finished.push(i);
-                    Wanted::Last
-                } else {
-                    Wanted::Nothing
-                };
-                let adapter = work.adapter.as_ref().map(|(a, s)| (a, *s));
-                batch.push(Sequence {
-                    cache: &mut work.cache,
-                    tokens: &left[..n],
-                    branches: None,
-                    adapter,
-                    wanted,
-                });
-            }
-            if batch.is_empty() {
-                return Ok(());
-            }
-            let hidden = self
-                .decoder()
-                .forward(&mut batch, precision, None)
-                .map_err(failed)?;
-            drop(batch);
-            for (row, &i) in finished.iter().enumerate() {
-                let work = &mut works[i];
-                let hidden = hidden.narrow(0, row, 1).map_err(failed)?;
-                let first: Vec<(usize, Token)> = work
-                    .request
-                    .continuations
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(c, tokens)| tokens.first().map(|&t| (c, t)))
-                    .collect();
-                let ids: Vec<Token> = first.iter().map(|&(_, t)| t).collect();
-                if ids.is_empty() {
-                    continue;
-                }
-                let scores = self.gather(&hidden, &ids, precision)?;
-                for ((c, _), score) in first.into_iter().zip(scores) {
-                    work.results[c].push(score);
-                }
-            }
-        }
-    }
-
-    /// Scores the tokens after the first of every continuation.
-    fn continuations(
-        &self,
-        works: &mut [Work<'_>],
-        precision: Precision,
-        cancel: &Cancel,
-    ) -> Result<()> {
-        // What is packed into one batch: for each request, its continuations by number.
-        let mut batch: Vec<(usize, Vec<usize>)> = Vec::new();
-        let mut rows = 0;
-        for i in 0..works.len() {
-            for c in 0..works[i].request.continuations.len() {
-                // The last token has nothing after it that would be scored.
-                let n = works[i].request.continuations[c].len().saturating_sub(1);
-                if n == 0 {
-                    continue;
-                }
-                if n > ROWS {
-                    self.long_continuation(&mut works[i], c, precision, cancel)?;
-                    continue;
-                }
-                if rows + n > ROWS {
-                    self.run_batch(works, &std::mem::take(&mut batch), precision, cancel)?;
-                    rows = 0;
-                }
-                rows += n;
-                match batch.last_mut() {
-                    Some((last, numbers)) if *last == i => numbers.push(c),
-                    _ => batch.push((i, vec![c])),
-                }
-            }
-        }
-        self.run_batch(works, &batch, precision, cancel)
-    }
-
-    fn run_batch(
-        &self,
-        works: &mut [Work<'_>],
-        batch: &[(usize, Vec<usize>)],
-        precision: Precision,
-        cancel: &Cancel,
-    ) -> Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        cancel.check()?;
-        let packed: Vec<(Vec<Token>, Vec<usize>)> = batch
-            .iter()
-            .map(|(i, numbers)| {
-                let all = numbers.iter().map(|&c| &works[*i].request.continuations[c]);
-                let lengths = all.clone().map(|c| c.len() - 1).collect();
-                (
-                    all.flat_map(|c| &c[..c.len() - 1]).copied().collect(),
-                    lengths,
-                )
-            })
-            .collect();
-        let ids: Vec<Token> = batch
-            .iter()
-            .flat_map(|(i, numbers)| numbers.iter().map(|&c| &works[*i].request.continuations[c]))
-            .flat_map(|c| &c[1..])
-            .copied()
-            .collect();
-        let mut sequences = Vec::with_capacity(batch.len());
-        let mut slots = works.iter_mut().enumerate();
-        for ((i, _), (tokens, lengths)) in batch.iter().zip(&packed) {
-            // Requests stand in the batch in order, so each is found behind the last.
-            if let Some((_, work)) = slots.find(|(slot, _)| slot == i) {
-                let adapter = work.adapter.as_ref().map(|(a, s)| (a, *s));
-                let branches = Some(lengths.as_slice());
-                sequences.push(Sequence {
-                    cache: &mut work.cache,
-                    tokens,
-                    branches,
-                    adapter,
-                    wanted: Wanted::All,
-                });
-            }
-        }
-        let hidden = self
-            .decoder()
-            .forward(&mut sequences, precision, None)
-            .map_err(failed)?;
-        drop(sequences);
-        let mut scores = self
-            .score_rows(&hidden, &ids, precision, cancel)?
-            .into_iter();
-        for (i, numbers) in batch {
-            for &c in numbers {
-                let work = &mut works[*i];
-                let n = work.request.continuations[c].len() - 1;
-                work.results[c].extend(scores.by_ref().take(n));
-            }
-        }
-        Ok(())
-    }
-
-    /// A continuation too long for one batch runs alone, piece by piece; then the cache forgets it.
-    fn long_continuation(
-        &self,
-        work: &mut Work<'_>,
-        number: usize,
-        precision: Precision,
-        cancel: &Cancel,
-    ) -> Result<()> {
-        let continuation = &work.request.continuations[number];
-        let prefix = work.cache.len();
-        let last = continuation.len() - 1;
-        for start in (0..last).step_by(ROWS) {
-            cancel.check()?;
-            let end = (start + ROWS).min(last);
-            let adapter = work.adapter.clone();
-            let mut sequence = [Sequence {
-                cache: &mut work.cache,
-                tokens: &continuation[start..end],
-                branches: None,
-                adapter: adapter.as_ref().map(|(a, s)| (a, *s)),
-                wanted: Wanted::All,
-            }];
-            let hidden = self
-                .decoder()
-                .forward(&mut sequence, precision, None)
-                .map_err(failed)?;
-            let scores =
-                self.score_rows(&hidden, &continuation[start + 1..=end], precision, cancel)?;
-            work.results[number].extend(scores);
-        }
-        work.cache.truncate(prefix);
-        Ok(())
-    }
-
-    /// `ln p(ids[i])` under row i.
-    fn score_rows(
-        &self,
-        hidden: &Tensor,
-        ids: &[Token],
-        precision: Precision,
-        cancel: &Cancel,
-    ) -> Result<Vec<f32>> {
-        let most = rows_at_a_time(self.config().vocabulary);
-        let mut scores = Vec::with_capacity(ids.len());
-        for (i, ids) in ids.chunks(most).enumerate() {
-            cancel.check()?;
-            let hidden = hidden.narrow(0, i * most, ids.len()).map_err(failed)?;
-            scores.extend(self.gather(&hidden, ids, precision)?);
-        }
-        Ok(scores)
-    }
-
-    /// Log-probabilities of `ids`, `[rows, n]`, under the rows of `hidden`.
-    fn gather(&self, hidden: &Tensor, ids: &[Token], precision: Precision) -> Result<Vec<f32>> {
-        let inner = || -> candle_core::Result<Vec<f32>> {
-            let logits = self.decoder().logits(&hidden.contiguous()?, precision)?;
-            let (rows, vocabulary) = logits.dims2()?;
-            if logits.device().is_cpu() {
-                let mut scores = vec![0.0; ids.len()];
-                log_softmax_gather(
-                    &values(&logits)?,
-                    vocabulary,
-                    ids,
-                    &mut scores,
-                    self.decoder().level(),
-                );
-                return Ok(scores);
-            }
-            let ids = Tensor::from_slice(ids, (rows, ids.len() / rows), logits.device())?;
-            candle_nn::ops::log_softmax(&logits, D::Minus1)?
-                .gather(&ids, 1)?
-                .flatten_all()?
-                .to_vec1()
-        };
-        inner().map_err(failed)
+        self.with_team(|| Scoring::new(self, rows)?.run(cancel))
     }
 }
 
-fn longest(request: &ScoreRequest) -> usize {
-    request
-        .continuations
-        .iter()
-        .map(Vec::len)
-        .max()
-        .unwrap_or(0)
+/// A token whose log-probability is wanted.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// Row of hidden states it is predicted from.
+    from: usize,
+    token: Token,
+    /// Where the figure goes: row of the call, position in its result.
+    to: (usize, usize),
+}
+
+/// A call of [`LoadedModel::score_under`].
+struct Scoring<'a> {
+    model: &'a LoadedModel,
+    rows: &'a [(&'a Prefix, &'a [Token])],
+    /// Each prefix once, by its place in memory: every call locks them in this order.
+    prefixes: Vec<&'a Prefix>,
+    precision: Precision,
+    results: Vec<Vec<f32>>,
+}
+
+impl<'a> Scoring<'a> {
+    fn new(model: &'a LoadedModel, rows: &'a [(&'a Prefix, &'a [Token])]) -> Result<Self> {
+        let mut prefixes: Vec<&Prefix> = rows.iter().map(|(prefix, _)| *prefix).collect();
+        prefixes.sort_by_key(|p| p.place());
+        prefixes.dedup_by_key(|p| p.place());
+        let precision = prefixes
+            .first()
+            .map_or(Precision::F32, |p| p.kept().precision);
+        if prefixes.iter().any(|p| p.kept().precision != precision) {
+            return Err(LlmError::Failed(
+                "prefixes of several precisions in one call".into(),
+            ));
+        }
+        let results = rows.iter().map(|(prefix, tokens)| {
+            let unpredicted = usize::from(prefix.is_empty()).min(tokens.len());
+            vec![f32::NAN; tokens.len() - unpredicted]
+        });
+        Ok(Self {
+            model,
+            rows,
+            prefixes,
+            precision,
+            results: results.collect(),
+        })
+    }
+
+    fn run(mut self, cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+        let prefixes = self.prefixes.clone();
+        let mut caches: Vec<_> = prefixes.iter().map(|p| p.kept().cache()).collect();
+        if caches.iter().any(|c| !c.fits(self.model.config())) {
+            return Err(LlmError::Failed("a prefix of another model".into()));
+        }
+        // A walk through the tree of what stands behind each prefix: texts that begin alike are neighbours.
+        let mut order: Vec<(usize, usize)> = (0..self.rows.len())
+            .map(|i| {
+                let place = self.rows[i].0.place();
+                (prefixes.partition_point(|p| p.place() < place), i)
+            })
+            .collect();
+        order.sort_by(|a, b| (a.0, self.rows[a.1].1).cmp(&(b.0, self.rows[b.1].1)));
+        self.first_tokens(&order, cancel)?;
+        let mut batch = Batch::default();
+        for (prefix, row) in order {
+            // The last token has nothing after it that would be scored.
+            let Some((_, run)) = self.rows[row].1.split_last().filter(|(_, r)| !r.is_empty())
+            else {
+                continue;
+            };
+            if run.len() > ROWS {
+                self.long(prefix, row, &mut caches[prefix], cancel)?;
+                continue;
+            }
+            if batch.rows + run.len() - batch.shared(prefix, run) > ROWS {
+                self.run_batch(std::mem::take(&mut batch), &mut caches, cancel)?;
+            }
+            batch.add(prefix, run);
+            let unpredicted = usize::from(self.rows[row].0.is_empty());
+            let path = batch.path.iter().zip(&self.rows[row].1[1..]);
+            let asked = path.enumerate().map(|(i, (&(_, from), &token))| Asked {
+                from,
+                token,
+                to: (row, i + 1 - unpredicted),
+            });
+            batch.asked.extend(asked);
+        }
+        self.run_batch(batch, &mut caches, cancel)?;
+        Ok(self.results)
+    }
+
+    /// The first token of every continuation is predicted from its prefix's last one.
+    fn first_tokens(&mut self, order: &[(usize, usize)], cancel: &Cancel) -> Result<()> {
+        let mut asked = Vec::new();
+        let mut ends: Vec<(usize, &Tensor)> = Vec::new();
+        for &(prefix, row) in order {
+            let (Some(last), Some(&token)) =
+                (&self.prefixes[prefix].kept().last, self.rows[row].1.first())
+            else {
+                continue;
+            };
+            if ends.last().is_none_or(|(p, _)| *p != prefix) {
+                ends.push((prefix, last));
+            }
+            asked.push(Asked {
+                from: ends.len() - 1,
+                token,
+                to: (row, 0),
+            });
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let ends: Vec<&Tensor> = ends.into_iter().map(|(_, last)| last).collect();
+        let hidden = Tensor::cat(&ends, 0).map_err(failed)?;
+        self.answer(&hidden, asked, cancel)
+    }
+
+    fn run_batch(
+        &mut self,
+        batch: Batch,
+        caches: &mut [impl std::ops::DerefMut<Target = KvCache>],
+        cancel: &Cancel,
+    ) -> Result<()> {
+        if batch.trees.is_empty() {
+            return Ok(());
+        }
+        cancel.check()?;
+        let mut caches = caches.iter_mut().enumerate();
+        let mut sequences = Vec::with_capacity(batch.trees.len());
+        for tree in &batch.trees {
+            // Trees stand in the order of their prefixes, so each cache is found behind the last.
+            if let Some((prefix, cache)) = caches.find(|(prefix, _)| *prefix == tree.prefix) {
+                let kept = self.prefixes[prefix].kept();
+                sequences.push(Sequence {
+                    branches: Some(&tree.branches),
+                    adapter: kept.adapter.as_ref().map(|(a, s)| (a, *s)),
+                    steer: &kept.steer,
+                    ..Sequence::new(cache, &tree.tokens)
+                });
+            }
+        }
+        let decoder = self.model.decoder();
+        let hidden = decoder
+            .forward(&mut sequences, self.precision, None)
+            .map_err(failed)?;
+        drop(sequences);
+        self.answer(&hidden, batch.asked, cancel)
+    }
+
+    /// A continuation too long for one batch runs alone, piece by piece; then the cache forgets it.
+    fn long(
+        &mut self,
+        prefix: usize,
+        row: usize,
+        cache: &mut KvCache,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let (_, tokens) = self.rows[row];
+        let kept = self.prefixes[prefix].kept();
+        let before = cache.len();
+        let unpredicted = usize::from(before == 0);
+        for start in (0..tokens.len() - 1).step_by(ROWS) {
+            cancel.check()?;
+            let end = (start + ROWS).min(tokens.len() - 1);
+            let sequence = Sequence {
+                adapter: kept.adapter.as_ref().map(|(a, s)| (a, *s)),
+                steer: &kept.steer,
+                ..Sequence::new(cache, &tokens[start..end])
+            };
+            let decoder = self.model.decoder();
+            let hidden = decoder
+                .forward(&mut [sequence], self.precision, None)
+                .map_err(failed)?;
+            let asked = (start..end).map(|i| Asked {
+                from: i - start,
+                token: tokens[i + 1],
+                to: (row, i + 1 - unpredicted),
+            });
+            self.answer(&hidden, asked.collect(), cancel)?;
+        }
+        cache.truncate(before);
+        Ok(())
+    }
+
+    /// Writes down the log-probabilities of what was asked of some rows.
+    fn answer(&mut self, hidden: &Tensor, mut asked: Vec<Asked>, cancel: &Cancel) -> Result<()> {
+        cancel.check()?;
+        asked.sort_unstable_by_key(|a| a.from);
+        let pairs: Vec<(usize, Token)> = asked.iter().map(|a| (a.from, a.token)).collect();
+        let scores = self
+            .model
+            .decoder()
+            .log_probs(hidden, &pairs, self.precision)
+            .map_err(failed)?;
+        for (asked, score) in asked.iter().zip(scores) {
+            self.results[asked.to.0][asked.to.1] = score;
+        }
+        Ok(())
+    }
+}
+
+/// What stands behind one prefix in a batch.
+struct Tree {
+    prefix: usize,
+    tokens: Vec<Token>,
+    branches: Vec<Branch>,
+}
+
+/// Trees packed for one pass.
+#[derive(Default)]
+struct Batch {
+    trees: Vec<Tree>,
+    rows: usize,
+    asked: Vec<Asked>,
+    /// From the last tree's root to the token added last: each token with its row.
+    path: Vec<(Token, usize)>,
+}
+
+impl Batch {
+    /// How many tokens at the beginning of `run` are in the batch, behind the same prefix.
+    fn shared(&self, prefix: usize, run: &[Token]) -> usize {
+        if self.trees.last().is_none_or(|tree| tree.prefix != prefix) {
+            return 0;
+        }
+        let path = self.path.iter().zip(run);
+        path.take_while(|((token, _), other)| token == *other)
+            .count()
+    }
+
+    /// Adds the tokens of `run` that are not there yet. Runs come in the order of a walk through the tree.
+    fn add(&mut self, prefix: usize, run: &[Token]) {
+        let shared = self.shared(prefix, run);
+        if self.trees.last().is_none_or(|tree| tree.prefix != prefix) {
+            self.trees.push(Tree {
+                prefix,
+                tokens: Vec::new(),
+                branches: Vec::new(),
+            });
+            self.path.clear();
+        }
+        let Some(tree) = self.trees.last_mut() else {
+            return;
+        };
+        let goes_on = shared > 0 && shared == self.path.len();
+        self.path.truncate(shared);
+        let new = &run[shared..];
+        self.path
+            .extend(new.iter().enumerate().map(|(i, &t)| (t, self.rows + i)));
+        tree.tokens.extend(new);
+        match tree.branches.last_mut() {
+            // Nothing stands between them: one longer branch.
+            Some(last) if goes_on && last.after + last.length == shared => last.length += new.len(),
+            _ if new.is_empty() => {}
+            _ => tree.branches.push(Branch {
+                after: shared,
+                length: new.len(),
+            }),
+        }
+        self.rows += new.len();
+    }
 }

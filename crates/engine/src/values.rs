@@ -62,7 +62,8 @@ pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor
 pub(crate) fn failed(error: candle_core::Error) -> LlmError {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default().to_owned();
-    if first.contains("out of memory") || first.contains("OUT_OF_MEMORY") {
+    // A backtrace may stand before the device's own words.
+    if crate::device::is_out_of_memory(&text) {
         LlmError::OutOfMemory(first)
     } else {
         LlmError::Failed(first)

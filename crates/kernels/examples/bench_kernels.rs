@@ -8,8 +8,8 @@
 use std::time::Instant;
 
 use idiolect_kernels::{
-    AttentionShape, AttentionTrace, Level, Precision, QMatrix, QuantType, Sources, Team,
-    attention_backward, attention_over_cache, attention_train, pack,
+    AttentionShape, AttentionTrace, CachedRows, Level, Precision, QMatrix, QuantType, Sources,
+    Team, attention_backward, attention_over_caches, attention_train, pack,
     softmax_cross_entropy_with_gradient,
 };
 
@@ -91,7 +91,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     // On a team, as the engine runs.
     let threads = rayon::current_num_threads();
-    Ok(Team::new(threads)?.install(|| bench(threads, &words))?)
+    Team::new(threads)?.install(|| bench(threads, &words))
 }
 
 fn bench(threads: usize, words: &[String]) -> Result<(), Box<dyn std::error::Error>> {
@@ -161,15 +161,25 @@ fn row_operations(level: Level) {
         println!("{what:<44} {:>9.3} ms", seconds * 1e3)
     };
     let (k, v) = (values(kv_width * 512), values(kv_width * 512));
-    for (what, visible) in [
-        ("attention, one token after 512", vec![512]),
-        ("attention, a prompt of 512", (1..=512).collect()),
+    for (what, rows, before) in [
+        ("attention, one token after 31", 1, 31),
+        ("attention, one token after 511", 1, 511),
+        ("attention, a prompt of 512", 512, 0),
     ] {
-        let q = values(visible.len() * width);
+        let q = values(rows * width);
         let mut out = vec![0.0; q.len()];
+        let piece = CachedRows {
+            rows: 0..rows,
+            keys: &k,
+            values: &v,
+            capacity: 512,
+            before,
+            own: None,
+        };
+        let pieces = [piece];
         show(
             what,
-            measure(|| attention_over_cache(&shape, &q, &k, &v, 512, &visible, &mut out, level)),
+            measure(|| attention_over_caches(&shape, &q, &pieces, &mut out, level)),
         );
     }
     let (lengths, t) = ([256; 4], 1024);

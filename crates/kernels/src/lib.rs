@@ -24,18 +24,19 @@ mod x86;
 pub use error::KernelError;
 pub use level::Level;
 pub use mapped::MappedFile;
-pub use matrix::{Precision, QMatrix};
+pub use matrix::{Precision, QMatrix, forward_together};
 pub use ops::add::add;
 pub use ops::attention::{
-    AttentionShape, AttentionTrace, KEY_BLOCK, attention_backward, attention_over_cache,
-    attention_train, store_in_cache,
+    AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, attention_backward,
+    attention_over_caches, attention_train, store_in_cache,
 };
+pub use ops::gated::{Activation, gated, gated_backward};
 pub use ops::loss::{
-    log_softmax, log_softmax_gather, softmax_cross_entropy, softmax_cross_entropy_with_gradient,
+    log_normalisers, log_softmax, log_softmax_gather, softmax_cross_entropy,
+    softmax_cross_entropy_with_gradient,
 };
 pub use ops::norm::{rms_norm, rms_norm_backward};
 pub use ops::rope::{RopeStyle, RopeTable, rope, rope_backward};
-pub use ops::swiglu::{swiglu, swiglu_backward};
 pub use packed::{Sources, pack};
 pub use quant::QuantType;
 pub use team::Team;

@@ -150,6 +150,32 @@ impl QMatrix {
         Self::from_bytes(ty, rows, cols, quant::quantize(ty, values)?)
     }
 
+    /// Some of the rows as a matrix of its own: those of a mapped file stay where they are, others are copied.
+    ///
+    /// # Panics
+    /// When there are no such rows.
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        assert!(
+            rows.start <= rows.end && rows.end <= self.rows,
+            "rows {rows:?} of {}",
+            self.rows
+        );
+        let bytes = rows.start * self.row_bytes()..rows.end * self.row_bytes();
+        Self {
+            ty: self.ty,
+            rows: rows.len(),
+            cols: self.cols,
+            storage: match &self.storage {
+                Storage::Owned(all) => Storage::Owned(all[bytes].into()),
+                Storage::Mapped { file, range } => Storage::Mapped {
+                    file: file.clone(),
+                    range: range.start + bytes.start..range.start + bytes.end,
+                },
+            },
+            packed: None,
+        }
+    }
+
     pub(crate) fn packed(&self) -> Option<&Packed> {
         self.packed.as_ref()
     }
@@ -227,7 +253,7 @@ impl QMatrix {
     pub fn forward(&self, x: &[f32], m: usize, y: &mut [f32], precision: Precision, level: Level) {
         assert_eq!(x.len(), m * self.cols, "x is [m, cols]");
         assert_eq!(y.len(), m * self.rows, "y is [m, rows]");
-        matmul::forward(self, x, m, y, precision, level);
+        matmul::forward(&mut [(self, y)], x, m, precision, level);
     }
 
     /// `dx[m, cols] = dy[m, rows] · W`: the gradient of [`QMatrix::forward`] with respect to its input. The weight is
@@ -240,4 +266,23 @@ impl QMatrix {
         assert_eq!(dx.len(), m * self.cols, "dx is [m, cols]");
         matmul::backward_input(self, dy, m, dx, level);
     }
+}
+
+/// Products of one `x[m, cols]` with several matrices, each as [`QMatrix::forward`] gives it to the bit: few rows are then
+/// one piece of work for the threads instead of several.
+///
+/// # Panics
+/// When the slices do not have those shapes.
+pub fn forward_together(
+    products: &mut [(&QMatrix, &mut [f32])],
+    x: &[f32],
+    m: usize,
+    precision: Precision,
+    level: Level,
+) {
+    for (w, y) in products.iter() {
+        assert_eq!(x.len(), m * w.cols, "x is [m, cols]");
+        assert_eq!(y.len(), m * w.rows, "y is [m, rows]");
+    }
+    matmul::forward(products, x, m, precision, level);
 }

@@ -5,7 +5,7 @@
 use crate::matmul::int8::{Block, Panel};
 use crate::matmul::planes::{Product, Tile};
 use crate::slices::Strided;
-use crate::{Level, QuantType};
+use crate::{Activation, Level, QuantType};
 
 /// Rows of a tile.
 pub(crate) const TILE_ROWS: usize = 12;
@@ -15,10 +15,10 @@ pub(crate) const TILE_COLS: usize = 16;
 pub(crate) type TileBuffer = [[f32; TILE_COLS]; TILE_ROWS];
 
 /// Rows of a wide tile at most.
-pub(crate) const WIDE_ROWS: usize = 3;
+pub(crate) const WIDE_ROWS: usize = 6;
 /// Columns of a wide tile.
 pub(crate) const WIDE_COLS: usize = 64;
-/// As a tile, for few rows: rows (1 to 3), depth, a, b, c.
+/// As a tile, for few rows: rows (1 to 6), depth, a, b, c.
 pub(crate) type WideTile =
     fn(usize, usize, Strided<'_>, Strided<'_>, &mut [[f32; WIDE_COLS]; WIDE_ROWS]);
 
@@ -30,8 +30,8 @@ pub(crate) type PackedDot = fn(QuantType, &[u8], Panel<'_>, &mut [f32]);
 pub(crate) type Unpack = fn(QuantType, &[u8], usize, usize, &mut [f32]);
 /// Gradient of a row of RMS norm: x, weight, eps, dy, dx.
 pub(crate) type RmsNormBackward = fn(&[f32], &[f32], f32, &[f32], &mut [f32]);
-/// Gradient of a gated activation: gate, up, dy, dgate, dup.
-pub(crate) type SwigluBackward = fn(&[f32], &[f32], &[f32], &mut [f32], &mut [f32]);
+/// Gradient of a gated activation: which, gate, up, dy, dgate, dup.
+pub(crate) type GatedBackward = fn(Activation, &[f32], &[f32], &[f32], &mut [f32], &mut [f32]);
 
 /// Rows of f32, how many, how many columns, tiles of the first parts and of the second (may be empty).
 pub(crate) type PackRows = fn(Strided<'_>, usize, usize, &mut [Tile], &mut [Tile]);
@@ -60,7 +60,7 @@ pub(crate) struct Primitives {
     /// `c[r, 0..16] += sum over p of a[r, p] * b[p, 0..16]`: rows (1 to 12), depth, a, b, c. Each sum is in the order of
     /// p with fused multiply-add, so a result does not depend on how a product is cut into tiles.
     pub tile: fn(usize, usize, Strided<'_>, Strided<'_>, &mut TileBuffer),
-    /// The same, to the same bits, for 1 to 3 rows and 64 columns at a time: so few sums of a tile would wait for one another.
+    /// The same, to the same bits, for 1 to 6 rows and 64 columns at a time: so few sums of a tile would wait for one another.
     pub wide_tile: Option<WideTile>,
     /// Writes the transpose of up to sixteen rows, absent ones as zeros: rows, depth, from, to `[depth, 16]`.
     pub transpose: fn(usize, usize, Strided<'_>, &mut [f32]),
@@ -78,10 +78,10 @@ pub(crate) struct Primitives {
     pub rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
     /// Its gradient.
     pub rms_norm_backward: RmsNormBackward,
-    /// Gated activation: gate, up, y.
-    pub swiglu: fn(&[f32], &[f32], &mut [f32]),
+    /// Gated activation: which, gate, up, y.
+    pub gated: fn(Activation, &[f32], &[f32], &mut [f32]),
     /// Its gradient.
-    pub swiglu_backward: SwigluBackward,
+    pub gated_backward: GatedBackward,
     /// Logarithm of the sum of exponentials of a row.
     pub log_sum_exp: fn(&[f32]) -> f32,
     /// `x = exp(x - shift) * scale` in place.

@@ -1,7 +1,8 @@
 //! Products of every type at every level this processor has, against hand-made blocks and plain f64 sums.
 
 use idiolect_kernels::{
-    KernelError, Level, MappedFile, Precision, QMatrix, QuantType, Sources, Team, pack,
+    KernelError, Level, MappedFile, Precision, QMatrix, QuantType, Sources, Team, forward_together,
+    pack,
 };
 
 /// Relative to the sum of magnitudes of the terms: f32 rounding of a sum of a few thousand terms.
@@ -204,6 +205,45 @@ fn packed_weights_give_the_products_of_the_stored_ones() {
                 stored.forward(&x, m, &mut exact, Precision::F32, level);
                 assert_eq!(y, exact, "{what}: other products are as they were");
             }
+        }
+    }
+}
+
+#[test]
+fn matrices_multiplied_together_have_the_bits_they_have_alone() {
+    // A mixture as models have it: types that are packed, one that was not, one without integer products.
+    let (cols, m) = (512, 5);
+    let mut matrices: Vec<_> = [
+        (QuantType::Q4_1, 200),
+        (QuantType::Q6K, 16),
+        (QuantType::F32, 24),
+        (QuantType::Q8_0, 33),
+        (QuantType::Q4K, 500),
+    ]
+    .map(|(ty, rows)| matrix(ty, rows, cols))
+    .into();
+    let x = values(m * cols, 8);
+    for level in Level::available() {
+        let mut packed: Vec<&mut QMatrix> = matrices.iter_mut().take(4).collect();
+        pack(&mut packed, level, Sources::Keep).unwrap();
+        for precision in [Precision::F32, Precision::Int8] {
+            let outputs = |fill: f32| -> Vec<Vec<f32>> {
+                matrices.iter().map(|w| vec![fill; m * w.rows()]).collect()
+            };
+            let mut alone = outputs(0.0);
+            for (w, y) in matrices.iter().zip(&mut alone) {
+                w.forward(&x, m, y, precision, level);
+            }
+            let mut together = outputs(f32::NAN);
+            let mut products: Vec<_> = matrices
+                .iter()
+                .zip(&mut together)
+                .map(|(w, y)| (w, &mut y[..]))
+                .collect();
+            Team::new(3)
+                .unwrap()
+                .install(|| forward_together(&mut products, &x, m, precision, level));
+            assert_eq!(together, alone, "{} at {precision:?}", level.name());
         }
     }
 }

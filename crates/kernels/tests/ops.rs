@@ -1,10 +1,10 @@
 //! Row operations: gradients against finite differences of the reference, fast levels against the reference.
 
 use idiolect_kernels::{
-    AttentionShape, AttentionTrace, KEY_BLOCK, Level, RopeStyle, RopeTable, attention_backward,
-    attention_over_cache, attention_train, log_softmax, log_softmax_gather, rms_norm,
-    rms_norm_backward, rope, rope_backward, softmax_cross_entropy,
-    softmax_cross_entropy_with_gradient, store_in_cache, swiglu, swiglu_backward,
+    Activation, AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, Level, RopeStyle, RopeTable,
+    Team, attention_backward, attention_over_caches, attention_train, gated, gated_backward,
+    log_softmax, log_softmax_gather, rms_norm, rms_norm_backward, rope, rope_backward,
+    softmax_cross_entropy, softmax_cross_entropy_with_gradient, store_in_cache,
 };
 
 /// Central differences in f32: absolute and relative to the slope.
@@ -100,13 +100,19 @@ fn rms_norm_has_its_gradient_at_every_level() {
 }
 
 #[test]
-fn swiglu_has_its_gradients_at_every_level() {
+fn gated_activations_have_their_gradients_at_every_level() {
+    for activation in [Activation::Silu, Activation::GeluTanh] {
+        gated_activation_has_its_gradients(activation);
+    }
+}
+
+fn gated_activation_has_its_gradients(activation: Activation) {
     let n = 77;
     let mut gate = values(n, 1);
     gate[..4].copy_from_slice(&[30.0, -30.0, 200.0, -200.0]); // where exp overflows or vanishes
     let (up, dy) = (values(n, 2), values(n, 3));
     let mut plain = vec![0.0; n];
-    swiglu(&gate, &up, &mut plain, Level::Reference);
+    gated(&gate, &up, &mut plain, activation, Level::Reference);
     assert_close(
         &plain[..4],
         &[30.0 * up[0], 0.0, 200.0 * up[2], 0.0],
@@ -116,12 +122,12 @@ fn swiglu_has_its_gradients_at_every_level() {
     for level in Level::available() {
         let run = |gate: &[f32], up: &[f32]| {
             let mut y = vec![f32::NAN; n];
-            swiglu(gate, up, &mut y, level);
+            gated(gate, up, &mut y, activation, level);
             y
         };
         assert_close(&run(&gate, &up), &plain, LEVEL_TOLERANCE, level.name());
         let (mut dgate, mut dup) = (vec![f32::NAN; n], vec![f32::NAN; n]);
-        swiglu_backward(&gate, &up, &dy, &mut dgate, &mut dup, level);
+        gated_backward(&gate, &up, &dy, &mut dgate, &mut dup, activation, level);
         check_gradient(
             &gate,
             &dgate,
@@ -132,6 +138,25 @@ fn swiglu_has_its_gradients_at_every_level() {
         check_gradient(&up, &dup, 1, &format!("up {}", level.name()), |up| {
             dot(&run(&gate, up), &dy)
         });
+    }
+}
+
+#[test]
+fn gelu_is_the_formula_with_tanh() {
+    let gate: Vec<f32> = (-60..=60).map(|i| i as f32 / 10.0).collect();
+    let ones = vec![1.0; gate.len()];
+    let formula: Vec<f32> = gate
+        .iter()
+        .map(|&g| {
+            let g = f64::from(g);
+            let z = (2.0 / std::f64::consts::PI).sqrt() * (g + 0.044715 * g * g * g);
+            (0.5 * g * (1.0 + z.tanh())) as f32
+        })
+        .collect();
+    for level in Level::available() {
+        let mut y = vec![f32::NAN; gate.len()];
+        gated(&gate, &ones, &mut y, Activation::GeluTanh, level);
+        assert_close(&y, &formula, LEVEL_TOLERANCE, level.name());
     }
 }
 
@@ -283,6 +308,23 @@ fn cache_of(shape: &AttentionShape, k: &[f32], v: &[f32], capacity: usize) -> [V
     cache
 }
 
+/// A piece whose rows lie in the cache.
+fn cached<'a>(
+    rows: std::ops::Range<usize>,
+    [keys, values]: &'a [Vec<f32>; 2],
+    capacity: usize,
+    before: usize,
+) -> CachedRows<'a> {
+    CachedRows {
+        rows,
+        keys,
+        values,
+        capacity,
+        before,
+        own: None,
+    }
+}
+
 #[test]
 fn attention_over_a_cache_is_the_softmax_average_of_values() {
     // One head, three positions, worked by hand: scores 0, ln 3, and one out of sight.
@@ -295,74 +337,83 @@ fn attention_over_a_cache_is_the_softmax_average_of_values() {
     };
     let k = [0.0, 9.0, 2.0 * 3.0_f32.ln(), 1.0, 100.0, 100.0];
     let v = [1.0, 0.0, 0.0, 1.0, 50.0, 50.0];
-    let [k, v] = cache_of(&shape, &k, &v, KEY_BLOCK);
+    let cache = cache_of(&shape, &k, &v, KEY_BLOCK);
     let mut out = [0.0; 2];
-    attention_over_cache(
-        &shape,
-        &[1.0, 0.0],
-        &k,
-        &v,
-        KEY_BLOCK,
-        &[2],
-        &mut out,
-        Level::Reference,
-    );
+    let piece = cached(0..1, &cache, KEY_BLOCK, 1);
+    attention_over_caches(&shape, &[1.0, 0.0], &[piece], &mut out, Level::Reference);
     assert_close(&out, &[0.25, 0.75], LEVEL_TOLERANCE, "weights 1/4 and 3/4");
 }
 
 #[test]
-fn attention_over_a_cache_agrees_between_levels_and_batches() {
+fn attention_over_caches_agrees_between_levels_and_batches() {
     for shape in shapes() {
-        let (capacity, width) = (256, shape.heads * shape.head_dim);
-        // A prompt from position 0, rows far apart, and the last position alone.
-        for visible in [
-            (1..=80).collect::<Vec<_>>(),
-            vec![200, 3, 65, 64],
-            vec![210],
+        let (capacity, width) = (704, shape.heads * shape.head_dim);
+        let kv_width = shape.kv_heads * shape.head_dim;
+        // Rows and what comes before them: a prompt from position 0, short pieces far apart, and one late row alone, over
+        // more keys than are summed up at once.
+        for pieces in [
+            vec![(80, 0)],
+            vec![(1, 199), (3, 2), (2, 64), (1, 63)],
+            vec![(1, 600)],
         ] {
-            let q = values(visible.len() * width, 1);
+            let m = pieces.iter().map(|(rows, _)| rows).sum::<usize>();
+            let q = values(m * width, 1);
             // What lies beyond every visible position was never written, and must not be read.
-            let written = *visible.iter().max().unwrap() * shape.kv_heads * shape.head_dim;
-            let [k, v] = cache_of(&shape, &values(written, 2), &values(written, 3), capacity);
+            let most = pieces
+                .iter()
+                .map(|(rows, before)| rows + before)
+                .max()
+                .unwrap();
+            let (k, v) = (values(most * kv_width, 2), values(most * kv_width, 3));
+            let cache = cache_of(&shape, &k, &v, capacity);
+            let mut start = 0;
+            let pieces: Vec<_> = pieces
+                .iter()
+                .map(|&(rows, before)| {
+                    start += rows;
+                    cached(start - rows..start, &cache, capacity, before)
+                })
+                .collect();
             let mut plain = vec![0.0; q.len()];
-            attention_over_cache(
-                &shape,
-                &q,
-                &k,
-                &v,
-                capacity,
-                &visible,
-                &mut plain,
-                Level::Reference,
-            );
+            attention_over_caches(&shape, &q, &pieces, &mut plain, Level::Reference);
             for level in Level::available() {
-                let mut out = vec![f32::NAN; q.len()];
-                attention_over_cache(&shape, &q, &k, &v, capacity, &visible, &mut out, level);
-                assert_close(
-                    &out,
-                    &plain,
-                    ATTENTION_TOLERANCE,
-                    &format!("{shape:?} {}", level.name()),
-                );
-                for row in [0, visible.len() / 2, visible.len() - 1] {
-                    let part = row * width..(row + 1) * width;
-                    let mut alone = vec![f32::NAN; width];
-                    attention_over_cache(
-                        &shape,
-                        &q[part.clone()],
-                        &k,
-                        &v,
-                        capacity,
-                        &visible[row..=row],
-                        &mut alone,
-                        level,
-                    );
-                    assert!(
-                        alone == out[part],
-                        "{shape:?} {}: row {row} has other bits alone",
-                        level.name()
-                    );
+                let what = format!("{shape:?} {}", level.name());
+                let run = |q: &[f32], pieces: &[CachedRows<'_>]| {
+                    let mut out = vec![f32::NAN; q.len()];
+                    Team::new(3).unwrap().install(|| {
+                        attention_over_caches(&shape, q, pieces, &mut out, level);
+                    });
+                    out
+                };
+                let out = run(&q, &pieces);
+                assert_close(&out, &plain, ATTENTION_TOLERANCE, &what);
+                for piece in &pieces {
+                    for row in piece.rows.clone() {
+                        let here = row * width..(row + 1) * width;
+                        let before = piece.before + row - piece.rows.start;
+                        let alone = cached(0..1, &cache, capacity, before);
+                        assert!(
+                            run(&q[here.clone()], &[alone]) == out[here],
+                            "{what}: row {row} has other bits alone"
+                        );
+                    }
                 }
+                // The same rows with their keys beside the cache.
+                let own: Vec<_> = pieces
+                    .iter()
+                    .map(|piece| {
+                        let end = piece.before + piece.rows.len();
+                        let here = piece.before * kv_width..end * kv_width;
+                        CachedRows {
+                            own: Some((&k[here.clone()], &v[here])),
+                            ..piece.clone()
+                        }
+                    })
+                    .collect();
+                assert!(
+                    run(&q, &own) == out,
+                    "{what}: other bits with the rows' keys beside the cache"
+                );
             }
         }
     }
@@ -387,20 +438,11 @@ fn training_attention_agrees_with_the_cache_form() {
         for length in lengths {
             let new = start * kv_width..(start + length) * kv_width;
             let capacity = length.next_multiple_of(KEY_BLOCK);
-            let [keys, cached] = cache_of(&shape, &k[new.clone()], &v[new], capacity);
+            let cache = cache_of(&shape, &k[new.clone()], &v[new], capacity);
             let mut out = vec![0.0; length * width];
-            let visible: Vec<_> = (1..=length).collect();
             let q = &q[start * width..(start + length) * width];
-            attention_over_cache(
-                &shape,
-                q,
-                &keys,
-                &cached,
-                capacity,
-                &visible,
-                &mut out,
-                Level::Reference,
-            );
+            let pieces = (length > 0).then(|| cached(0..length, &cache, capacity, 0));
+            attention_over_caches(&shape, q, pieces.as_slice(), &mut out, Level::Reference);
             want.extend(out);
             start += length;
         }

@@ -50,6 +50,9 @@ pub enum LlmError {
     /// An adapter does not fit the model.
     #[error("the trained voice cannot be used with this model: {0}")]
     Adapter(String),
+    /// A form that a text cannot be held to: a broken schema, or one that asks for something unknown.
+    #[error("the form asked for cannot be used: {0}")]
+    Constraint(String),
     /// Not enough memory.
     #[error("not enough memory: {0}")]
     OutOfMemory(String),
@@ -215,6 +218,18 @@ impl Message {
     }
 }
 
+/// A direction added to the hidden states after a layer, at every position of a text and of its prompt
+/// (Turner et al. 2023, "Activation addition"; Rimsky et al. 2024, "Contrastive activation addition").
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steering {
+    /// The layer, counted from 0, after which it is added.
+    pub layer: usize,
+    /// One component for each of the model's hidden size ([`ModelInfo::hidden`]).
+    pub vector: Arc<[f32]>,
+    /// What the vector is multiplied by; 0 = off, to the bit.
+    pub scale: f32,
+}
+
 /// Continuations to score after one shared prefix, which is computed once.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ScoreRequest {
@@ -224,10 +239,39 @@ pub struct ScoreRequest {
     pub continuations: Vec<Vec<Token>>,
     /// A trained voice.
     pub adapter: Option<AdapterSource>,
+    /// Directions added to the hidden states of prefix and continuations.
+    pub steer: Vec<Steering>,
+}
+
+/// A second stream that a text is steered away from: the same answer after another prompt, stepped beside the first. Each
+/// token is drawn from `l + strength (l − l')`, l being the logits of the text's own stream and l' those of this one
+/// (Sanchez et al. 2023, "Stay on topic with classifier-free guidance"; Shi et al. 2023, "Context-aware decoding").
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Against {
+    /// Its prompt as tokens.
+    pub prompt: Vec<Token>,
+    /// Its trained voice.
+    pub adapter: Option<AdapterSource>,
+    /// Directions added to its hidden states.
+    pub steer: Vec<Steering>,
+    /// How far to go: 0 leaves the text's own stream as it is, −1 draws from this one.
+    pub strength: f32,
+    /// Share of the likeliest token's probability in the text's own stream that a token must have there to be drawn at all,
+    /// 0 = off. Without it, differences among tokens that neither stream would write decide at high strengths
+    /// (Li et al. 2023, "Contrastive decoding", who take 0.1).
+    pub plausible: f32,
+}
+
+/// A form that a generated text is held to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Constraint {
+    /// JSON without free white space, valid against this JSON schema (its text; `$ref` within the schema only). It ends where
+    /// the value ends, and is whole unless `max_tokens` come first: a schema that bounds its lengths makes sure of that.
+    JsonSchema(String),
 }
 
 /// A text to generate.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct GenerateRequest {
     /// The prompt as tokens ([`TextModel::encode_prompt`]).
     pub prompt: Vec<Token>,
@@ -235,6 +279,12 @@ pub struct GenerateRequest {
     pub sampling: idiolect_core::draft::Sampling,
     /// A trained voice.
     pub adapter: Option<AdapterSource>,
+    /// Directions added to the hidden states of prompt and answer.
+    pub steer: Vec<Steering>,
+    /// A second stream to steer away from.
+    pub against: Option<Against>,
+    /// A form the text is held to.
+    pub constraint: Option<Constraint>,
 }
 
 /// Why a generation ended.
@@ -320,6 +370,22 @@ pub trait TextModel: Send + Sync {
     /// # Errors
     /// Cancelled, context full, adapter, device.
     fn score(&self, requests: &[ScoreRequest], cancel: &Cancel) -> Result<Vec<Vec<Vec<f32>>>>;
+
+    /// What the residual stream of a text carries after some layers (counted from 0), before any norm: for each of `layers`
+    /// the states of all tokens one after another, `[tokens, hidden]`. Differences of such states are what
+    /// [`Steering`] adds.
+    ///
+    /// # Errors
+    /// No such layer, cancelled, context full, device; models without layers to look into.
+    fn hidden_states(
+        &self,
+        tokens: &[Token],
+        layers: &[usize],
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<f32>>> {
+        let _ = (tokens, layers, cancel);
+        Err(LlmError::Unsupported("it shows no hidden states".into()))
+    }
 
     /// Generates several texts side by side, streaming: `on_text(request, new_text)` is called as
     /// text appears (whole UTF-8 only). Cancelling ends every row with what it has.

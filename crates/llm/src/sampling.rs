@@ -28,13 +28,6 @@ pub struct Sampler {
     random: ChaCha8Rng,
 }
 
-/// A token that may be drawn, with its unnormalised probability (the likeliest has 1).
-#[derive(Debug, Clone, Copy)]
-struct Candidate {
-    token: usize,
-    weight: f64,
-}
-
 impl Sampler {
     /// A sampler that starts at the settings' seed.
     pub fn new(settings: &Sampling) -> Self {
@@ -50,97 +43,195 @@ impl Sampler {
     /// # Errors
     /// When no logit is finite.
     pub fn draw(&mut self, logits: &[f32], history: &[Token]) -> Result<Drawn> {
+        let normaliser = log_sum_exp(logits).ok_or_else(nothing_to_draw)?;
+        let token = self.choose(&mut logits.to_vec(), history)?;
+        Ok(Drawn {
+            token,
+            log_prob: (f64::from(logits[token as usize]) - normaliser) as f32,
+        })
+    }
+
+    /// As [`Sampler::draw`], from logits that need not be the model's own and are left penalised.
+    ///
+    /// # Errors
+    /// When no logit is finite.
+    pub fn choose(&mut self, logits: &mut [f32], history: &[Token]) -> Result<Token> {
         // One number a token, whatever the settings, so that a change of cuts does not shift the later draws.
         let u: f64 = self.random.random();
-        let normaliser = log_sum_exp(logits)
-            .ok_or_else(|| LlmError::Failed("no logit is a finite number".into()))?;
-        let penalised = self.penalised(logits, history);
+        self.penalise(logits, history);
+        let best = likeliest(logits);
+        if !logits.get(best).is_some_and(|l| l.is_finite()) {
+            return Err(nothing_to_draw());
+        }
         let token = if self.settings.temperature > 0.0 {
-            pick(&self.candidates(&penalised), u)
+            self.candidates(logits, f64::from(logits[best])).pick(u)
         } else {
-            likeliest(&penalised)
+            best
         };
-        Ok(Drawn {
-            token: token as Token,
-            log_prob: (f64::from(logits[token]) - normaliser) as f32,
-        })
+        Ok(token as Token)
     }
 
     /// Divides the odds of recently seen tokens by the penalty: subtracts its logarithm from their logits, once a
     /// token however often it was seen.
-    fn penalised(&self, logits: &[f32], history: &[Token]) -> Vec<f32> {
-        let mut penalised: Vec<f32> = logits
-            .iter()
-            .map(|&l| if l.is_nan() { f32::NEG_INFINITY } else { l })
-            .collect();
+    fn penalise(&self, logits: &mut [f32], history: &[Token]) {
+        for logit in logits.iter_mut() {
+            *logit = if logit.is_nan() {
+                f32::NEG_INFINITY
+            } else {
+                *logit
+            };
+        }
         let penalty = self.settings.repetition_penalty;
         if penalty > 0.0 && penalty != 1.0 {
             let mut recent = history[history.len().saturating_sub(PENALTY_WINDOW)..].to_vec();
             recent.sort_unstable();
             recent.dedup();
             for token in recent {
-                if let Some(logit) = penalised.get_mut(token as usize) {
+                if let Some(logit) = logits.get_mut(token as usize) {
                     *logit -= penalty.ln() as f32;
                 }
             }
         }
-        penalised
     }
 
-    /// What is left after the cuts, likeliest first. Never empty: every cut keeps the likeliest.
-    fn candidates(&self, logits: &[f32]) -> Vec<Candidate> {
+    /// What is left after the cuts. Never empty: every cut keeps the likeliest.
+    fn candidates(&self, logits: &[f32], best: f64) -> Ranked {
         let s = &self.settings;
-        let best = f64::from(logits[likeliest(logits)]);
-        // Where top-p does not need the whole mass, what min-p cuts anyway is cut here, by logit: this saves sorting and
-        // exponentiating most of the vocabulary.
+        // Where top-p does not need the whole mass, what min-p cuts anyway is cut here, by logit: this saves exponentiating
+        // most of the vocabulary.
         let least = if s.min_p > 0.0 && s.top_p >= 1.0 {
             best + s.temperature * s.min_p.min(1.0).ln()
         } else {
-            f64::NEG_INFINITY
+            best - s.temperature * NEGLIGIBLE
         };
-        let mut candidates: Vec<Candidate> = logits
-            .iter()
-            .enumerate()
-            .filter(|(_, logit)| f64::from(**logit) >= least)
-            .map(|(token, &logit)| Candidate {
-                token,
-                weight: ((f64::from(logit) - best) / s.temperature).exp(),
-            })
-            .filter(|c| c.weight > 0.0)
-            .collect();
-        candidates
-            .sort_unstable_by(|a, b| b.weight.total_cmp(&a.weight).then(a.token.cmp(&b.token)));
+        // Rounded down, so that nothing is lost in the comparison: the exact cut by weight comes below.
+        let rough = (least as f32).next_down();
+        let candidates = logits.iter().enumerate().filter(|(_, l)| **l >= rough);
+        let mut ranked = Ranked::new(
+            candidates
+                .filter(|(_, logit)| f64::from(**logit) >= least)
+                .map(|(token, &logit)| Candidate {
+                    token,
+                    weight: ((f64::from(logit) - best) / s.temperature).exp(),
+                })
+                .collect(),
+        );
         if s.top_k > 0 {
-            candidates.truncate(s.top_k as usize);
+            ranked.keep(s.top_k as usize);
         }
         if s.top_p < 1.0 {
-            let wanted = s.top_p.max(0.0) * candidates.iter().map(|c| c.weight).sum::<f64>();
-            let mut mass = 0.0;
-            let keep = candidates
-                .iter()
-                .position(|c| {
-                    mass += c.weight;
-                    mass >= wanted
-                })
-                .map_or(candidates.len(), |last| last + 1);
-            candidates.truncate(keep);
+            let wanted = s.top_p.max(0.0) * ranked.mass();
+            let last = ranked.reaching(|mass| mass >= wanted);
+            ranked.keep(last + 1);
         }
-        candidates.retain(|c| c.weight >= s.min_p.min(1.0));
-        candidates
+        ranked.candidates.retain(|c| c.weight >= s.min_p.min(1.0));
+        ranked.sorted = ranked.sorted.min(ranked.candidates.len());
+        ranked
     }
 }
 
-/// The first candidate at which the running share of the mass exceeds `u` in [0, 1).
-fn pick(candidates: &[Candidate], u: f64) -> usize {
-    let target = u * candidates.iter().map(|c| c.weight).sum::<f64>();
-    let mut mass = 0.0;
-    for c in candidates {
-        mass += c.weight;
-        if mass > target {
-            return c.token;
+/// Weights are `exp` of minus this and less where a candidate is so far below the likeliest that it is never drawn.
+const NEGLIGIBLE: f64 = 50.0;
+/// Candidates put in order at first; of what is left, eight times as many at every further step.
+const FIRST_RANKED: usize = 64;
+
+/// A token that may be drawn, with its unnormalised probability (the likeliest has 1).
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    token: usize,
+    weight: f64,
+}
+
+/// Candidates, the likeliest first as far as anybody looked: putting the whole vocabulary in order takes longer than
+/// computing its logits.
+struct Ranked {
+    candidates: Vec<Candidate>,
+    sorted: usize,
+}
+
+impl Ranked {
+    fn new(candidates: Vec<Candidate>) -> Self {
+        Self {
+            candidates,
+            sorted: 0,
         }
     }
-    candidates.last().map_or(0, |c| c.token)
+
+    fn mass(&self) -> f64 {
+        self.candidates.iter().map(|c| c.weight).sum()
+    }
+
+    /// Puts at least `wanted` candidates in order.
+    fn sort(&mut self, wanted: usize) {
+        if wanted <= self.sorted {
+            return;
+        }
+        let order = |a: &Candidate, b: &Candidate| {
+            b.weight.total_cmp(&a.weight).then(a.token.cmp(&b.token))
+        };
+        let rest = &mut self.candidates[self.sorted..];
+        let more = (wanted - self.sorted).min(rest.len());
+        if more < rest.len() {
+            rest.select_nth_unstable_by(more, order);
+        }
+        rest[..more].sort_unstable_by(order);
+        self.sorted += more;
+    }
+
+    /// Keeps the `n` likeliest.
+    fn keep(&mut self, n: usize) {
+        if n < self.candidates.len() {
+            self.sort(n);
+            self.candidates.truncate(n);
+        }
+    }
+
+    /// The first place, in order, at which the mass up to it is enough; the last place where it never is.
+    fn reaching(&mut self, enough: impl Fn(f64) -> bool) -> usize {
+        let (mut mass, mut at) = (0.0, 0);
+        let mut step = FIRST_RANKED;
+        while at < self.candidates.len() {
+            if at == self.sorted {
+                self.sort(at + step);
+                step *= 8;
+            }
+            mass += self.candidates[at].weight;
+            if enough(mass) {
+                return at;
+            }
+            at += 1;
+        }
+        self.candidates.len().saturating_sub(1)
+    }
+
+    /// The first candidate at which the running share of the mass exceeds `u` in [0, 1).
+    fn pick(mut self, u: f64) -> usize {
+        let target = u * self.mass();
+        let at = self.reaching(|mass| mass > target);
+        self.candidates.get(at).map_or(0, |c| c.token)
+    }
+}
+
+fn nothing_to_draw() -> LlmError {
+    LlmError::Failed("no logit is a finite number".into())
+}
+
+/// Logits moved away from a second stream's: `own + strength (own − other)`. With `plausible` above 0, tokens that have less
+/// than this share of the likeliest one's probability in `own` become impossible ([`crate::Against`]).
+pub fn away_from(own: &[f32], other: &[f32], strength: f32, plausible: f32) -> Vec<f32> {
+    let least = if plausible > 0.0 && !own.is_empty() {
+        own[likeliest(own)] + plausible.min(1.0).ln()
+    } else {
+        f32::NEG_INFINITY
+    };
+    let moved = own.iter().zip(other).map(|(&own, &other)| {
+        if own >= least {
+            own + strength * (own - other)
+        } else {
+            f32::NEG_INFINITY
+        }
+    });
+    moved.collect()
 }
 
 /// The first index of the largest value.
@@ -308,6 +399,86 @@ mod tests {
         assert!(
             (shares[1] - 0.5).abs() < 0.02,
             "what lies before the window is forgotten"
+        );
+    }
+
+    /// What [`Ranked`] saves must not change a draw: the whole vocabulary in order, every cut as it is written.
+    #[test]
+    fn draws_are_those_of_the_plain_rule() {
+        let mut noise = ChaCha8Rng::seed_from_u64(3);
+        let logits: Vec<f32> = (0..3000).map(|_| noise.random_range(-9.0..3.0)).collect();
+        let settings = [
+            (0, 1.0, 0.0),
+            (0, 0.9, 0.0),
+            (700, 0.97, 0.001),
+            (5, 1.0, 0.0),
+            (0, 0.99, 0.01),
+        ];
+        for (top_k, top_p, min_p) in settings {
+            let settings = Sampling {
+                top_k,
+                top_p,
+                min_p,
+                temperature: 1.7,
+                ..plain()
+            };
+            let mut sampler = Sampler::new(&settings);
+            let mut random = ChaCha8Rng::seed_from_u64(settings.seed);
+            for _ in 0..200 {
+                let u: f64 = random.random();
+                let expected = plainly(&settings, &logits, u);
+                assert_eq!(sampler.draw(&logits, &[]).unwrap().token as usize, expected);
+            }
+        }
+    }
+
+    fn plainly(s: &Sampling, logits: &[f32], u: f64) -> usize {
+        let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut all: Vec<(f64, usize)> = logits
+            .iter()
+            .enumerate()
+            .map(|(i, &l)| ((f64::from(l - best) / s.temperature).exp(), i))
+            .collect();
+        all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        if s.top_k > 0 {
+            all.truncate(s.top_k as usize);
+        }
+        let whole: f64 = all.iter().map(|c| c.0).sum();
+        let mut mass = 0.0;
+        let mut kept = Vec::new();
+        for c in all {
+            if mass < s.top_p * whole && c.0 >= s.min_p {
+                kept.push(c);
+            }
+            mass += c.0;
+        }
+        let target = u * kept.iter().map(|c| c.0).sum::<f64>();
+        let mut mass = 0.0;
+        for c in &kept {
+            mass += c.0;
+            if mass > target {
+                return c.1;
+            }
+        }
+        kept.last().unwrap().1
+    }
+
+    #[test]
+    fn a_second_stream_is_moved_away_from() {
+        let (own, other) = ([1.0, 0.0, -9.0], [2.0, 0.0, -99.0]);
+        assert_eq!(away_from(&own, &other, 0.0, 0.0), own, "no strength");
+        assert_eq!(
+            away_from(&own, &other, -1.0, 0.0),
+            other,
+            "all the way over"
+        );
+        let away = away_from(&own, &other, 1.0, 0.0);
+        assert_eq!(away, [0.0, 0.0, 81.0], "what both find unlikely wins");
+        let plausible = away_from(&own, &other, 1.0, 0.1);
+        assert_eq!(
+            plausible,
+            [0.0, 0.0, f32::NEG_INFINITY],
+            "unless it may not"
         );
     }
 

@@ -24,6 +24,7 @@ pub fn of_answer(
         prefix: model.encode_prompt(&model.render(messages)?)?,
         continuations: vec![model.encode(text)?],
         adapter: adapter.cloned(),
+        ..ScoreRequest::default()
     };
     let rows = model.score(&[request], cancel)?;
     Ok((total(&rows[0][0]), rows[0][0].len()))

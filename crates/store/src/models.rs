@@ -255,7 +255,7 @@ pub(crate) fn count_crashes(
             params![path, now],
         )?;
         let lost = if before + 1 >= CRASHES_TO_QUARANTINE {
-            "Nothing was lost. The file ended the program repeatedly and will not be loaded again until you check it under Models."
+            "Nothing was lost. The file ended the program repeatedly, so it is set aside: it is not loaded again until you choose Try again under Models (`idiolect models release`)."
         } else {
             "Nothing was lost. It will be tried once more."
         };

@@ -1,9 +1,9 @@
-//! Numbers for scripts: log-probabilities of a text, speed of writing, speed of training.
+//! Numbers for scripts: log-probabilities of a text, speed of training.
 
 use std::time::Instant;
 
 use idiolect_core::{ErrorCode, UserError, draft::AdapterUse};
-use idiolect_engine::{Engine, LoadOptions, LoraConfig, LoraWeights, Target};
+use idiolect_engine::{LoraConfig, LoraWeights, Target};
 use idiolect_llm::{ScoreRequest, TextModel, Token};
 use idiolect_train::{
     AdamW, AdamWConfig, Batch, Row, TrainError, learning_rate_at, loss_and_gradients,
@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     align::target_named,
-    api::{BenchReport, BenchTrainReport, DecodeRate, PrefillRate, Response, ScoreReport},
+    api::{BenchTrainReport, Response, ScoreReport},
     context::Ctx,
     errors::{Told, usage},
     process,
@@ -63,6 +63,7 @@ pub(crate) fn score(
         prefix: Vec::new(),
         continuations: vec![tokens.clone()],
         adapter,
+        ..ScoreRequest::default()
     };
     let studio = ctx.studio;
     let scored = {
@@ -82,83 +83,6 @@ pub(crate) fn score(
             log_probs,
             nll_per_token: nll,
             perplexity: nll.exp(),
-        },
-    })
-}
-
-pub(crate) fn bench(
-    ctx: &mut Ctx,
-    model: Option<&str>,
-    threads: Option<u32>,
-    prompts: &[u32],
-    decode: Option<u32>,
-) -> Result<Response, UserError> {
-    let prompts = if prompts.is_empty() {
-        vec![128, 512]
-    } else {
-        prompts.to_vec()
-    };
-    let decode = decode.unwrap_or(64);
-    let longest = prompts.iter().copied().max().unwrap_or(0);
-    if prompts.contains(&0) || decode == 0 || longest.saturating_add(decode) > 100_000 {
-        return Err(usage(
-            "Prompts and tokens to write must be at least 1.",
-            "The defaults are 128,512 and 64.",
-        ));
-    }
-    ctx.start_job("Measuring speed", false);
-    let file = ctx.studio.models.ready_named(ctx, model)?;
-    let settings = crate::status::settings(ctx.studio)?;
-    let options = LoadOptions {
-        device: crate::status::device_wish(&settings)?,
-        threads: threads.map(|n| n as usize),
-    };
-    let threads = options
-        .threads
-        .unwrap_or_else(idiolect_engine::default_threads);
-    // Loaded afresh, so that loading is measured and the threads are those asked for.
-    let loading = Instant::now();
-    let loaded = Engine::load_with(&file.path, &file.id, &options).told()?;
-    let load_seconds = loading.elapsed().as_secs_f64();
-    let vocabulary = loaded.info().vocabulary as u32;
-    let mut random = ChaCha8Rng::seed_from_u64(1);
-    let mut prompt =
-        |n: u32| -> Vec<Token> { (0..n).map(|_| random.random_range(0..vocabulary)).collect() };
-    let cancel = ctx.cancel().clone();
-    let measure = |tokens: &[Token], steps: u32| {
-        loaded
-            .time(&[tokens.to_vec()], steps as usize, &cancel)
-            .told()
-    };
-    let texts: Vec<Vec<Token>> = prompts.iter().map(|&n| prompt(n)).collect();
-    let longest_text = texts
-        .iter()
-        .max_by_key(|t| t.len())
-        .cloned()
-        .unwrap_or_default();
-    // Warms up with what is measured: pages of the file, buffers, the processor's clock.
-    measure(&longest_text, decode.min(16))?;
-    let mut prefill = Vec::new();
-    for text in &texts {
-        let timing = measure(text, 0)?;
-        prefill.push(PrefillRate {
-            tokens: text.len() as u32,
-            tokens_per_second: text.len() as f64 / timing.prompt_seconds.max(1e-9),
-        });
-    }
-    let timing = measure(&longest_text, decode)?;
-    Ok(Response::Bench {
-        report: BenchReport {
-            device: loaded.info().device.label.clone(),
-            model: file.id,
-            threads: threads as u32,
-            prefill,
-            decode: DecodeRate {
-                tokens: decode,
-                tokens_per_second: f64::from(decode) / timing.step_seconds.max(1e-9),
-            },
-            load_seconds,
-            peak_bytes: process::peak_bytes(),
         },
     })
 }

@@ -5,7 +5,7 @@ use idiolect_core::UserError;
 use crate::{
     Inner, align,
     api::{Event, Request, Response},
-    bench,
+    bench, bench_speed,
     context::Ctx,
     demo, eval, import, inference, plot, profiles, retest, samples, status, votes,
     writing::{self, Assignment},
@@ -153,6 +153,8 @@ pub(crate) fn run(
         } => status::model_pull(ctx, &model, accept_licence),
         Request::ModelImport { file } => status::model_import(ctx, &file),
         Request::ModelDoctor { model } => status::model_doctor(ctx, &model),
+        Request::ModelRelease { model } => status::model_release(ctx, &model),
+        Request::ModelAnyway { model } => status::model_anyway(ctx, model),
         Request::ModelRemove { model } => status::model_remove(ctx, &model),
         Request::ModelUse { model } => status::model_use(ctx, &model),
 
@@ -166,7 +168,18 @@ pub(crate) fn run(
             threads,
             prompts,
             decode,
-        } => bench::bench(ctx, model.as_deref(), threads, &prompts, decode),
+            workloads,
+            sentences,
+        } => {
+            let wanted = bench_speed::Wanted {
+                threads,
+                prompts,
+                decode,
+                workloads,
+                sentences,
+            };
+            bench_speed::bench(ctx, model.as_deref(), &wanted)
+        }
         Request::BenchTrain {
             model,
             rank,

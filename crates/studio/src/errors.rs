@@ -96,12 +96,16 @@ fn from_llm(error: LlmError) -> UserError {
         ),
         LlmError::Unsupported(_) => (
             C::ModelUnsupported,
-            "Use a model of the llama family for now (`idiolect models list` shows which run).",
+            "`idiolect models doctor FILE` says what of the file is not supported; `idiolect models list` shows models that run.",
         ),
         // A voice of another model is refused before its files are read; what fails here is the files.
         LlmError::Adapter(_) => (
             C::Corrupt,
             "Its files are damaged or gone: delete this trained voice and train it again.",
+        ),
+        LlmError::Constraint(_) => (
+            C::Usage,
+            "Correct the schema: it is JSON Schema, with `$ref` pointing into itself only.",
         ),
         LlmError::OutOfMemory(_) => (
             C::OutOfMemory,

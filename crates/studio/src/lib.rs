@@ -22,6 +22,7 @@ pub mod api;
 
 mod align;
 mod bench;
+mod bench_speed;
 mod context;
 mod demo;
 mod dispatch;
@@ -30,6 +31,7 @@ mod eval;
 mod import;
 mod inference;
 mod jobs;
+mod memory;
 mod models;
 mod plot;
 mod prepare;

@@ -7,10 +7,7 @@ pub(crate) fn peak_bytes() -> u64 {
 
 /// Memory that could be used now without swapping, bytes; 0 where the system does not say.
 pub(crate) fn free_bytes() -> u64 {
-    let Ok(text) = std::fs::read_to_string("/proc/meminfo") else {
-        return 0;
-    };
-    field(&text, "MemAvailable:") * 1024
+    crate::memory::free_bytes().unwrap_or(0)
 }
 
 fn status_kilobytes(name: &str) -> u64 {

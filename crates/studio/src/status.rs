@@ -21,13 +21,7 @@ pub(crate) fn status(ctx: &mut Ctx) -> Result<Response, UserError> {
         .models
         .entry(&studio.store, &model_id, &model_id)
         .ok();
-    let (device, device_why) = match studio.models.loaded_device() {
-        Some(words) => words,
-        None => match idiolect_engine::choose_device(device_wish(&settings)?) {
-            Ok(choice) => (choice.label, choice.why),
-            Err(why) => ("none".to_owned(), why.to_string()),
-        },
-    };
+    let (device, device_why) = device(studio)?;
     Ok(Response::Status {
         status: Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -114,13 +108,42 @@ pub(crate) fn model_list(ctx: &mut Ctx) -> Result<Response, UserError> {
     })
 }
 
+/// One model; only here is its file looked into, for what a load would take.
 pub(crate) fn model_show(ctx: &mut Ctx, id: &str) -> Result<Response, UserError> {
-    Ok(Response::Model {
-        model: ctx
-            .studio
-            .models
-            .entry(&ctx.studio.store, id, &in_use(ctx)?)?,
-    })
+    let studio = ctx.studio;
+    let mut model = studio.models.entry(&studio.store, id, &in_use(ctx)?)?;
+    if model.role == "writer" && matches!(model.state, ModelState::Ready | ModelState::Imported) {
+        let path = studio.models.path_of(&studio.store, id)?;
+        if let Some(fit) = studio.models.fit(&path) {
+            model.memory = fit.words;
+        }
+        let (label, why) = device(studio)?;
+        model.device = format!("{label}: {why}");
+    }
+    Ok(Response::Model { model })
+}
+
+pub(crate) fn model_release(ctx: &mut Ctx, id: &str) -> Result<Response, UserError> {
+    ctx.studio.models.release(&ctx.studio.store, id)?;
+    model_show(ctx, id)
+}
+
+pub(crate) fn model_anyway(ctx: &mut Ctx, model: Option<String>) -> Result<Response, UserError> {
+    ctx.studio.models.insist(model);
+    Ok(Response::Ok)
+}
+
+/// Where models run, and why: of the one in memory, else of one that would be loaded now.
+fn device(studio: &Inner) -> Result<(String, String), UserError> {
+    if let Some(words) = studio.models.loaded_device() {
+        return Ok(words);
+    }
+    Ok(
+        match idiolect_engine::choose_device(device_wish(&settings(studio)?)?) {
+            Ok(choice) => (choice.label, choice.why),
+            Err(why) => ("none".to_owned(), why.to_string()),
+        },
+    )
 }
 
 pub(crate) fn model_pull(

@@ -143,6 +143,7 @@ pub(crate) fn plan(
                     .as_ref()
                     .map(|a| adapter_source(ctx, writer, a))
                     .transpose()?,
+                ..GenerateRequest::default()
             };
             Ok(Planned {
                 column: column.clone(),

@@ -42,6 +42,9 @@ pub fn run(studio: &Studio, cli: Cli) -> Result<(), UserError> {
         model: cli.model,
     };
     let s = &session;
+    if cli.anyway {
+        s.ask(Request::ModelAnyway { model: None })?;
+    }
     match cli.command {
         Command::Status { seen } => tools::status(s, seen),
         Command::Settings(command) => tools::settings(s, command),

@@ -3,12 +3,16 @@
 use std::path::Path;
 
 use idiolect_core::{ErrorCode, UserError, draft::AdapterUse};
-use idiolect_studio::api::{EvalRequest, PlotFormat, PlotSubject, Request, Response, Settings};
+use idiolect_studio::api::{
+    EvalRequest, FindingVerdict, PlotFormat, PlotSubject, Request, Response, Settings, Workload,
+};
 use serde_json::{Value, json};
 
 use super::{Session, profiles::gone, text_argument, unexpected, write_file};
 use crate::{
-    args::{BenchArgs, BenchWhat, EvalArgs, Models, Plot, ScoreArgs, SettingsCommand},
+    args::{
+        BenchArgs, BenchWhat, BenchWorkload, EvalArgs, Models, Plot, ScoreArgs, SettingsCommand,
+    },
     print,
 };
 
@@ -94,14 +98,22 @@ pub fn models(s: &Session, command: Models) -> Result<(), UserError> {
             else {
                 return Err(unexpected());
             };
+            // The report is the answer, whatever it says; the exit code says it once more.
             s.show(&report, || print::doctor(&report));
             if report.usable {
                 return Ok(());
             }
+            let broken = report
+                .findings
+                .iter()
+                .find(|f| f.verdict == FindingVerdict::Broken && !f.next.is_empty());
             return Err(UserError::new(
                 ErrorCode::ModelCorrupt,
                 report.verdict,
-                "Fetch it anew, or choose another model: `idiolect models list`.",
+                broken.map_or_else(
+                    || "Choose another model: `idiolect models list`.".to_owned(),
+                    |f| f.next.clone(),
+                ),
             ));
         }
         Models::Remove { model_id } => return gone(s, Request::ModelRemove { model: model_id }),
@@ -144,6 +156,7 @@ pub fn models(s: &Session, command: Models) -> Result<(), UserError> {
             return Ok(());
         }
         Models::Use { model_id } => Request::ModelUse { model: model_id },
+        Models::Release { model_id } => Request::ModelRelease { model: model_id },
     };
     let Response::Model { model } = s.ask(request)? else {
         return Err(unexpected());
@@ -257,6 +270,8 @@ pub fn bench(s: &Session, args: BenchArgs) -> Result<(), UserError> {
                 threads: args.threads,
                 prompts: args.prompts,
                 decode: args.decode,
+                workloads: args.workload.into_iter().map(workload).collect(),
+                sentences: args.sentences,
             };
             let Response::Bench { report } = s.ask(request)? else {
                 return Err(unexpected());
@@ -283,6 +298,15 @@ pub fn bench(s: &Session, args: BenchArgs) -> Result<(), UserError> {
         }
     }
     Ok(())
+}
+
+fn workload(named: BenchWorkload) -> Workload {
+    match named {
+        BenchWorkload::Decode => Workload::Decode,
+        BenchWorkload::Drafts => Workload::Drafts,
+        BenchWorkload::Continuations => Workload::Continuations,
+        BenchWorkload::Sentences => Workload::Sentences,
+    }
 }
 
 pub fn eval(s: &Session, args: EvalArgs) -> Result<(), UserError> {

@@ -2,8 +2,8 @@
 
 use idiolect_core::eval::EvalReport;
 use idiolect_studio::api::{
-    BenchReport, BenchTrainReport, DemoReport, DoctorReport, ModelEntry, ModelState, Settings,
-    Status,
+    BenchReport, BenchTrainReport, DemoReport, DoctorReport, FindingVerdict, ModelEntry,
+    ModelState, Settings, Status,
 };
 use serde_json::Value;
 
@@ -95,22 +95,40 @@ pub fn model_in_full(m: &ModelEntry) -> String {
             text.push_str("\n    to fetch it, accept the licence: --accept-licence");
         }
     }
+    for (what, words) in [("memory", &m.memory), ("device", &m.device)] {
+        if !words.is_empty() {
+            text.push_str(&format!("\n    {what}: {words}"));
+        }
+    }
     text
 }
 
 pub fn doctor(r: &DoctorReport) -> String {
     let mut text = r.verdict.clone();
-    for (name, passed, words) in &r.checks {
+    for finding in &r.findings {
+        let verdict = match finding.verdict {
+            FindingVerdict::Ok => "ok",
+            FindingVerdict::Warning => "warning",
+            FindingVerdict::Broken => "broken",
+        };
         text.push_str(&format!(
-            "\n  {} {name}: {words}",
-            if *passed { "ok " } else { "NO " }
+            "\n  {verdict:<8} {}: {}",
+            finding.name, finding.found
         ));
+        for more in [&finding.means, &finding.next] {
+            if !more.is_empty() {
+                text.push_str(&format!("\n           {more}"));
+            }
+        }
     }
     text
 }
 
 pub fn bench(b: &BenchReport) -> String {
-    let mut text = format!("{} on {}, {} threads\n", b.model, b.device, b.threads);
+    let mut text = format!(
+        "{} on {}, {} threads\n  {}\n",
+        b.model, b.device, b.threads, b.device_why
+    );
     for p in &b.prefill {
         text.push_str(&format!(
             "  prompt of {} tokens: {:.0} tokens/s\n",
@@ -124,6 +142,42 @@ pub fn bench(b: &BenchReport) -> String {
         b.load_seconds,
         size(b.peak_bytes)
     ));
+    for d in &b.decodes {
+        text.push_str(&format!(
+            "\n  writing {} tokens after {}: {:.1} tokens/s",
+            d.tokens, d.after, d.tokens_per_second
+        ));
+    }
+    if let Some(d) = &b.drafts {
+        text.push_str(&format!(
+            "\n  {} drafts after {} tokens: {:.1} tokens/s together, {:.2} times one alone ({:.1})",
+            d.drafts,
+            d.after,
+            d.tokens_per_second,
+            d.tokens_per_second / d.alone_tokens_per_second,
+            d.alone_tokens_per_second
+        ));
+    }
+    if let Some(c) = &b.continuations {
+        text.push_str(&format!(
+            "\n  {} continuations of {} tokens: {:.2} s in one call, {:.0} s in a call each ({} measured): {:.0} times",
+            c.continuations,
+            c.after,
+            c.packed_seconds,
+            c.separate_seconds,
+            c.separate_measured,
+            c.separate_seconds / c.packed_seconds
+        ));
+    }
+    if let Some(s) = &b.sentences {
+        text.push_str(&format!(
+            "\n  {} sentences under two prefixes each: {:.0} tokens/s, {:.2} times a prompt of 512 with all logits ({:.0})",
+            s.sentences,
+            s.tokens_per_second,
+            s.tokens_per_second / s.prompt_tokens_per_second,
+            s.prompt_tokens_per_second
+        ));
+    }
     text
 }
 

@@ -99,12 +99,24 @@ fn speed_is_measured_as_documented() {
         "8,16",
         "--decode",
         "2",
+        "--workload",
+        "decode,sentences",
+        "--sentences",
+        "2",
     ];
     let said = home.json(&bench);
     has_keys(
         &said,
-        "model threads device prefill decode load_seconds peak_bytes",
+        "model threads device prefill decode load_seconds peak_bytes decodes drafts continuations sentences",
     );
+    let after: Vec<_> = list(&said["decodes"]).iter().map(|d| &d["after"]).collect();
+    assert_eq!(after, [0, 2000]);
+    assert!(said["drafts"].is_null() && said["continuations"].is_null());
+    has_keys(
+        &said["sentences"],
+        "sentences tokens_per_second prompt_tokens_per_second",
+    );
+    assert_eq!(home.fails(&["bench", "--sentences", "0"]).0, 2);
     assert_eq!(said["threads"], 1);
     let lengths: Vec<_> = list(&said["prefill"])
         .iter()

@@ -107,7 +107,7 @@ fn every_request_is_made_by_some_command() {
     let api = read("../studio/src/api/mod.rs");
     let (_, after) = api.split_once("pub enum Request {").unwrap();
     let (requests, _) = after.split_once("\n}").unwrap();
-    let made: String = ["profiles", "tools", "training", "writing"]
+    let made: String = ["mod", "profiles", "tools", "training", "writing"]
         .map(|name| read(&format!("src/commands/{name}.rs")))
         .concat();
     let variants = requests

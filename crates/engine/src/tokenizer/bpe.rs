@@ -30,6 +30,9 @@ struct PreTokenizer {
 
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
+/// Llama 3's.
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
 /// The patterns are those that the models were trained with, as their tokenizer.json files state them; the names are
 /// llama.cpp's (src/llama-vocab.cpp).
 const PRE_TOKENIZERS: &[PreTokenizer] = &[
@@ -47,12 +50,33 @@ const PRE_TOKENIZERS: &[PreTokenizer] = &[
         adds_bos: false,
     },
     PreTokenizer {
-        names: &["llama-bpe", "llama3", "llama-v3", "smaug-bpe", "dbrx"],
-        patterns: &[
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ],
+        names: &["llama-bpe", "llama3", "llama-v3"],
+        patterns: &[LLAMA3],
         whole_words_first: true,
         adds_bos: true,
+    },
+    PreTokenizer {
+        // SmolLM3: Llama 3's tokenizer without its BOS, which converters therefore take for Smaug's.
+        names: &["smaug-bpe"],
+        patterns: &[LLAMA3],
+        whole_words_first: true,
+        adds_bos: false,
+    },
+    PreTokenizer {
+        // Phi-4 (cl100k).
+        names: &["dbrx"],
+        patterns: &[LLAMA3],
+        whole_words_first: false,
+        adds_bos: false,
+    },
+    PreTokenizer {
+        // Phi-4-mini (o200k).
+        names: &["gpt-4o"],
+        patterns: &[
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ],
+        whole_words_first: false,
+        adds_bos: false,
     },
     PreTokenizer {
         names: &["qwen2", "stablelm2", "deepseek-r1-qwen"],
@@ -72,6 +96,18 @@ const PRE_TOKENIZERS: &[PreTokenizer] = &[
         adds_bos: true,
     },
 ];
+
+impl PreTokenizer {
+    fn splits(&self) -> Result<Vec<PreTokenizerWrapper>> {
+        let split = |pattern: &&str| {
+            let pattern = SplitPattern::Regex((*pattern).to_owned());
+            Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
+                .map(PreTokenizerWrapper::Split)
+                .map_err(|e| LlmError::Failed(format!("a built-in pattern does not compile: {e}")))
+        };
+        self.patterns.iter().map(split).collect()
+    }
+}
 
 /// Byte-level BPE.
 pub(super) struct Bpe {
@@ -120,15 +156,7 @@ impl Bpe {
             .ignore_merges(pre.whole_words_first)
             .build()
             .map_err(|e| corrupt(format!("its merges do not fit its vocabulary: {e}")))?;
-        let mut steps = Vec::new();
-        for pattern in pre.patterns {
-            let pattern = SplitPattern::Regex((*pattern).to_owned());
-            let split =
-                Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(|e| {
-                    LlmError::Failed(format!("a built-in pattern does not compile: {e}"))
-                })?;
-            steps.push(PreTokenizerWrapper::Split(split));
-        }
+        let mut steps = pre.splits()?;
         steps.push(PreTokenizerWrapper::ByteLevel(ByteLevel::new(
             false, false, false,
         )));
@@ -192,5 +220,59 @@ mod tests {
         }
         assert_eq!(letter(b' '), 'Ġ', "GPT-2's space");
         assert_eq!(letter(b'\n'), 'Ċ', "GPT-2's newline");
+    }
+
+    /// The pieces are those of Python's `regex` with the same patterns.
+    #[test]
+    fn texts_are_split_as_the_models_were_trained() {
+        use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _};
+        let text = "I'LL pay $1234.50  for naïve\n\n  Việt's 日本語 HTTPServer_x\t!?\n";
+        for (name, expected) in [
+            (
+                "gpt-2",
+                "I|'|LL| pay| $|1234|.|50| | for| naïve|\n\n | Việt|'s| 日本語| HTTPServer|_|x|\t|!?|\n",
+            ),
+            (
+                "smollm",
+                "I|'|LL| pay| $|1|2|3|4|.|5|0| | for| naïve|\n\n | Việt|'s| 日本語| HTTPServer|_|x|\t|!?|\n",
+            ),
+            (
+                "llama-bpe",
+                "I|'LL| pay| $|123|4|.|50| | for| naïve|\n\n| | Việt|'s| 日本語| HTTPServer|_x|\t|!?\n",
+            ),
+            (
+                "gpt-4o",
+                "I'LL| pay| $|123|4|.|50| | for| naïve|\n\n| | Việt's| 日本語| HTTPServer|_x|\t|!?\n",
+            ),
+            (
+                "qwen2",
+                "I|'LL| pay| $|1|2|3|4|.|5|0| | for| naïve|\n\n| | Việt|'s| 日本語| HTTPServer|_x|\t|!?\n",
+            ),
+            (
+                "tekken",
+                "I|'LL| pay| $|1|2|3|4|.|5|0| | for| naïve|\n\n| | Việt|'s| 日本語| HTTPServer|_x|\t|!?\n",
+            ),
+        ] {
+            let pre = PRE_TOKENIZERS
+                .iter()
+                .find(|p| p.names.contains(&name))
+                .unwrap();
+            let mut split = PreTokenizedString::from(text);
+            Sequence::new(pre.splits().unwrap())
+                .pre_tokenize(&mut split)
+                .unwrap();
+            let pieces = split.get_splits(OffsetReferential::Original, OffsetType::Byte);
+            let pieces: Vec<&str> = pieces.iter().map(|(piece, ..)| *piece).collect();
+            assert_eq!(pieces.join("|"), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_belongs_to_one_way_of_splitting() {
+        let names: Vec<_> = PRE_TOKENIZERS.iter().flat_map(|p| p.names).collect();
+        let mut once = names.clone();
+        once.sort();
+        once.dedup();
+        assert_eq!(once.len(), names.len(), "each name stands once");
     }
 }

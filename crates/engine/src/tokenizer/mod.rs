@@ -295,6 +295,11 @@ impl Tokenizer {
         self.spelled.get(token as usize).map_or(&[], Vec::as_slice)
     }
 
+    /// Entries of the vocabulary; an embedding table may have more rows.
+    pub fn vocabulary(&self) -> usize {
+        self.spelled.len()
+    }
+
     /// Tokens to text, control tokens left out; bytes that are not UTF-8 become U+FFFD.
     pub fn decode(&self, tokens: &[Token]) -> String {
         let bytes: Vec<u8> = tokens

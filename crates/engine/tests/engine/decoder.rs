@@ -1,7 +1,7 @@
 //! The decoder: packing, sharing and forking never change a row; training and inference are one computation.
 
 use candle_core::{Device, Tensor};
-use idiolect_engine::{LoadedModel, Precision, Sequence, Wanted};
+use idiolect_engine::{Branch, LoadedModel, Precision, Sequence, Wanted};
 use idiolect_llm::{
     Cancel, LlmError, TextModel, Token,
     testing::{Storage, TinyGguf, tiny_gguf},
@@ -12,17 +12,7 @@ use crate::{devices, load, tiny};
 /// Hidden states of `tokens` alone, in one go.
 fn alone(model: &LoadedModel, tokens: &[Token], precision: Precision) -> Vec<Vec<f32>> {
     let mut cache = model.decoder().cache(1).unwrap();
-    run(
-        model,
-        &mut [Sequence {
-            cache: &mut cache,
-            tokens,
-            branches: None,
-            adapter: None,
-            wanted: Wanted::All,
-        }],
-        precision,
-    )
+    run(model, &mut [Sequence::new(&mut cache, tokens)], precision)
 }
 
 fn run(model: &LoadedModel, sequences: &mut [Sequence<'_>], precision: Precision) -> Vec<Vec<f32>> {
@@ -55,13 +45,7 @@ fn rows_do_not_depend_on_what_else_is_in_the_batch() {
         let mut sequences: Vec<_> = texts
             .iter()
             .zip(&mut caches)
-            .map(|(tokens, cache)| Sequence {
-                cache,
-                tokens,
-                branches: None,
-                adapter: None,
-                wanted: Wanted::All,
-            })
+            .map(|(tokens, cache)| Sequence::new(cache, tokens))
             .collect();
         let packed = run(&model, &mut sequences, precision);
         let separate: Vec<_> = texts
@@ -81,13 +65,7 @@ fn pieces_forks_and_branches_compute_the_same() {
     let mut cache = model.decoder().cache(1).unwrap();
     let mut pieces = Vec::new();
     for part in [&text[..1], &text[1..50], &text[50..]] {
-        let sequence = Sequence {
-            cache: &mut cache,
-            tokens: part,
-            branches: None,
-            adapter: None,
-            wanted: Wanted::All,
-        };
+        let sequence = Sequence::new(&mut cache, part);
         pieces.extend(run(&model, &mut [sequence], precision));
     }
     assert_eq!(pieces, whole, "in three pieces, the cache growing");
@@ -95,11 +73,8 @@ fn pieces_forks_and_branches_compute_the_same() {
 
     let mut fork = cache.fork(60).unwrap();
     let sequence = Sequence {
-        cache: &mut fork,
-        tokens: &text[60..],
-        branches: None,
-        adapter: None,
         wanted: Wanted::Last,
+        ..Sequence::new(&mut fork, &text[60..])
     };
     assert_eq!(
         run(&model, &mut [sequence], precision),
@@ -111,11 +86,17 @@ fn pieces_forks_and_branches_compute_the_same() {
     let (a, b) = (some_tokens(4, 8), some_tokens(9, 9));
     let both: Vec<Token> = a.iter().chain(&b).copied().collect();
     let sequence = Sequence {
-        cache: &mut cache,
-        tokens: &both,
-        branches: Some(&[4, 9]),
-        adapter: None,
-        wanted: Wanted::All,
+        branches: Some(&[
+            Branch {
+                after: 0,
+                length: 4,
+            },
+            Branch {
+                after: 0,
+                length: 9,
+            },
+        ]),
+        ..Sequence::new(&mut cache, &both)
     };
     let branched = run(&model, &mut [sequence], precision);
     assert_eq!(cache.len(), 60, "branches leave the cache as it was");
@@ -162,11 +143,8 @@ fn hooks_see_every_layer() {
     let mut seen = Vec::new();
     let mut hook = |layer: usize, x: &Tensor| seen.push((layer, x.dims().to_vec()));
     let sequence = Sequence {
-        cache: &mut cache,
-        tokens: &tokens,
-        branches: None,
-        adapter: None,
         wanted: Wanted::Nothing,
+        ..Sequence::new(&mut cache, &tokens)
     };
     model
         .decoder()
@@ -281,21 +259,32 @@ fn largest_difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
 #[test]
 fn timing_runs_every_step_whatever_token_comes() {
     let model = tiny(&TinyGguf::default());
-    let prompts = [some_tokens(9, 1), some_tokens(5, 2)];
+    let prompt = some_tokens(9, 1);
+    let steps = |n: usize| vec![vec![3, 4, 5, 3]; n];
     let cancel = Cancel::new();
-    let timing = model.time(&prompts, 4, &cancel).unwrap();
+    let timing = model.time(&prompt, &steps(4), &cancel).unwrap();
     assert!(timing.prompt_seconds > 0.0 && timing.step_seconds > 0.0);
     let beyond = model.info().context;
     assert!(
         matches!(
-            model.time(&prompts, beyond, &cancel),
+            model.time(&prompt, &steps(beyond), &cancel),
             Err(LlmError::ContextFull { .. })
         ),
         "what does not fit is not measured"
     );
+    assert!(
+        model.time(&[], &steps(1), &cancel).is_ok(),
+        "a text may begin from nothing"
+    );
+    assert!(
+        model
+            .time(&prompt, &[vec![1, 2], vec![1]], &cancel)
+            .is_err(),
+        "a draft has a token at every step"
+    );
     cancel.cancel();
     assert!(matches!(
-        model.time(&prompts, 4, &cancel),
+        model.time(&prompt, &steps(4), &cancel),
         Err(LlmError::Cancelled)
     ));
 }

@@ -114,8 +114,8 @@ fn a_missing_or_broken_template_is_told() {
     );
 }
 
-#[test]
-fn a_sentencepiece_vocabulary_is_read() {
+/// A tiny model with a SentencePiece vocabulary: 256 bytes and a few pieces.
+pub(crate) fn sentencepiece() -> idiolect_engine::LoadedModel {
     let mut file = TinyGguf::default().file();
     let mut tokens: Vec<String> = vec!["<unk>".into(), "<s>".into(), "</s>".into()];
     tokens.extend((0..=255).map(|b| format!("<0x{b:02X}>")));
@@ -137,7 +137,12 @@ fn a_sentencepiece_vocabulary_is_read() {
             Meta::F32s((0..n).map(|i| -(i as f32)).collect()),
         )
         .remove("tokenizer.ggml.add_bos_token");
-    let model = load(&file.to_bytes(), DeviceWish::Cpu).unwrap();
+    load(&file.to_bytes(), DeviceWish::Cpu).unwrap()
+}
+
+#[test]
+fn a_sentencepiece_vocabulary_is_read() {
+    let model = sentencepiece();
     assert_eq!(
         model.bos(),
         Some(1),

@@ -1,21 +1,23 @@
 //! Adapters: gradients, files, and their effect at inference.
 
 use candle_core::{Device, Tensor, Var};
-use idiolect_engine::{
-    Adapter, LoadedModel, LoraConfig, LoraWeights, Precision, Sequence, Target, Wanted,
-};
+use idiolect_engine::{Adapter, LoadedModel, LoraConfig, LoraWeights, Precision, Sequence, Target};
 use idiolect_llm::{
-    AdapterSource, Cancel, LlmError, ScoreRequest, TextModel, Token,
+    AdapterSource, Cancel, DeviceWish, LlmError, ScoreRequest, TextModel, Token,
     testing::{Storage, TinyGguf},
 };
 
-use crate::{load, tiny};
+use crate::{
+    load,
+    recorded::{Recorded, recorded, recorded_as},
+    tiny,
+};
 
 const TEXT: [Token; 24] = [
     5, 90, 33, 200, 17, 60, 61, 9, 14, 140, 180, 22, 23, 24, 99, 101, 7, 45, 222, 12, 80, 3, 44, 70,
 ];
 
-fn all_linears() -> LoraConfig {
+pub(crate) fn all_linears() -> LoraConfig {
     LoraConfig {
         rank: 4,
         alpha: 8.0,
@@ -24,7 +26,7 @@ fn all_linears() -> LoraConfig {
 }
 
 /// Weights whose B is not zero, as after some training.
-fn trained(model: &LoadedModel, config: &LoraConfig, seed: u64) -> LoraWeights {
+pub(crate) fn trained(model: &LoadedModel, config: &LoraConfig, seed: u64) -> LoraWeights {
     let lora = LoraWeights::new(config, model.config(), &Device::Cpu, seed).unwrap();
     for (i, (_, factors)) in lora.factors().enumerate() {
         let b = &factors.b;
@@ -44,12 +46,12 @@ fn loss(model: &LoadedModel, lora: &LoraWeights) -> Tensor {
         .map(|i| {
             TEXT.get(i + 1)
                 .copied()
-                .filter(|_| i != 9 && i != 23 && i % 5 != 4)
+                .filter(|_| i != 5 && i != 23 && i % 5 != 4)
         })
         .collect();
     let hidden = model
         .decoder()
-        .forward_train(&TEXT, &[10, 14], Some(lora))
+        .forward_train(&TEXT, &[6, 18], Some(lora))
         .unwrap();
     model
         .decoder()
@@ -61,16 +63,28 @@ fn loss(model: &LoadedModel, lora: &LoraWeights) -> Tensor {
 
 #[test]
 fn every_trainable_tensor_gets_the_gradient_that_finite_differences_say() {
-    let model = tiny(&TinyGguf::default());
-    let lora = trained(&model, &all_linears(), 3);
-    let gradients = loss(&model, &lora).backward().unwrap();
+    gradients_are_the_slopes("quantized llama", &tiny(&TinyGguf::default()));
+}
+
+#[test]
+fn gradients_are_the_slopes_in_every_architecture() {
+    for Recorded { name, file, .. } in recorded() {
+        let model = load(&file.to_bytes(), DeviceWish::Cpu).unwrap();
+        gradients_are_the_slopes(&name, &model);
+    }
+}
+
+fn gradients_are_the_slopes(of: &str, model: &LoadedModel) {
+    let lora = trained(model, &all_linears(), 3);
+    let gradients = loss(model, &lora).backward().unwrap();
     let vars = lora.vars();
-    assert_eq!(vars.len(), 2 * 7 * 2, "layers × linears × factors");
+    let all = model.config().layers * 7 * 2;
+    assert_eq!(vars.len(), all, "layers × linears × factors");
     let mut checked = 0;
     for (name, var) in vars {
         let gradient = gradients
             .get(&var)
-            .unwrap_or_else(|| panic!("{name} has no gradient"));
+            .unwrap_or_else(|| panic!("{of}, {name} has no gradient"));
         let norm = gradient
             .sqr()
             .unwrap()
@@ -80,7 +94,7 @@ fn every_trainable_tensor_gets_the_gradient_that_finite_differences_say() {
             .unwrap()
             .to_scalar::<f32>()
             .unwrap();
-        assert!(norm > 1e-4, "{name}: its gradient is {norm}");
+        assert!(norm > 1e-4, "{of}, {name}: its gradient is {norm}");
         // Along the gradient itself the slope is its norm; a wrong gradient has another slope.
         let expected = f64::from(norm);
         let step = 0.02 / expected;
@@ -88,17 +102,20 @@ fn every_trainable_tensor_gets_the_gradient_that_finite_differences_say() {
             let before = var.as_tensor().copy().unwrap();
             let moved = (before.clone() + (gradient * (sign * step / expected)).unwrap()).unwrap();
             var.set(&moved).unwrap();
-            let value = f64::from(loss(&model, &lora).to_scalar::<f32>().unwrap());
+            let value = f64::from(loss(model, &lora).to_scalar::<f32>().unwrap());
             var.set(&before).unwrap();
             value
         };
         let slope = (along(1.0) - along(-1.0)) / (2.0 * step);
         let error = (slope - expected).abs() / expected;
         // The losses are about 100 in f32: their difference of .04 is known to about one part in a hundred.
-        assert!(error < 0.03, "{name}: slope {slope}, gradient {expected}");
+        assert!(
+            error < 0.03,
+            "{of}, {name}: slope {slope}, gradient {expected}"
+        );
         checked += 1;
     }
-    assert_eq!(checked, 28, "all of them");
+    assert_eq!(checked, all, "all of them");
 }
 
 #[test]
@@ -119,7 +136,7 @@ fn the_loss_is_the_scores_sum() {
     let request = ScoreRequest {
         prefix: vec![],
         continuations: vec![TEXT.to_vec()],
-        adapter: None,
+        ..ScoreRequest::default()
     };
     let scores = model.score(&[request], &Cancel::new()).unwrap();
     for (i, (nll, score)) in nll.iter().zip(&scores[0][0]).enumerate() {
@@ -139,11 +156,8 @@ fn the_loss_is_the_scores_sum() {
 fn hidden(model: &LoadedModel, adapter: Option<(&Adapter, f32)>) -> Vec<f32> {
     let mut cache = model.decoder().cache(1).unwrap();
     let sequence = Sequence {
-        cache: &mut cache,
-        tokens: &TEXT,
-        branches: None,
         adapter,
-        wanted: Wanted::All,
+        ..Sequence::new(&mut cache, &TEXT)
     };
     let out = model
         .decoder()
@@ -238,6 +252,7 @@ fn adapters_turn_on_off_and_up_by_request() {
             dir: dir.path().to_owned(),
             scale,
         }),
+        ..ScoreRequest::default()
     };
     let scales = [None, Some(0.0), Some(1.0), None, Some(0.5), Some(1.0)];
     let requests: Vec<_> = scales.iter().map(|&s| request(s)).collect();
@@ -395,4 +410,67 @@ fn fresh_weights_leave_the_model_as_it_is() {
         all_linears().parameters(model.config()),
         "as announced"
     );
+}
+
+/// An adapter of phi3 as PEFT writes it: one pair for q, k and v, one for gate and up.
+#[test]
+fn pairs_of_fused_modules_are_taken_apart() {
+    let file = recorded_as("phi3").file;
+    let model = load(&file.to_bytes(), DeviceWish::Cpu).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let write = |qkv_rows: usize| {
+        let values = |n: usize| {
+            (0..n)
+                .map(|i| (i % 97) as f32 / 97.0 - 0.5)
+                .collect::<Vec<_>>()
+        };
+        let tensor = |rows: usize, cols: usize| {
+            Tensor::from_vec(values(rows * cols), (rows, cols), &Device::Cpu).unwrap()
+        };
+        let mut tensors = std::collections::HashMap::new();
+        for (module, rows) in [("self_attn.qkv_proj", qkv_rows), ("mlp.gate_up_proj", 192)] {
+            let name = format!("base_model.model.model.layers.1.{module}.lora");
+            tensors.insert(format!("{name}_A.weight"), tensor(4, 64));
+            tensors.insert(format!("{name}_B.weight"), tensor(rows, 4));
+        }
+        candle_core::safetensors::save(&tensors, dir.path().join("adapter_model.safetensors"))
+            .unwrap();
+        let config = r#"{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["qkv_proj", "gate_up_proj"]}"#;
+        std::fs::write(dir.path().join("adapter_config.json"), config).unwrap();
+        (
+            tensors,
+            LoraWeights::load(dir.path(), model.config(), &Device::Cpu),
+        )
+    };
+    let (tensors, lora) = write(128);
+    let lora = lora.unwrap();
+    let rows = |t: &Tensor| t.to_vec2::<f32>().unwrap();
+    for (module, parts) in [
+        (
+            "self_attn.qkv_proj",
+            vec![Target::Query, Target::Key, Target::Value],
+        ),
+        ("mlp.gate_up_proj", vec![Target::Gate, Target::Up]),
+    ] {
+        let name = format!("base_model.model.model.layers.1.{module}.lora");
+        let mut joined = Vec::new();
+        for part in parts {
+            let (_, f) = lora.factors().find(|(key, _)| *key == (1, part)).unwrap();
+            assert_eq!(
+                rows(&f.a),
+                rows(&tensors[&format!("{name}_A.weight")]),
+                "{part:?} has A"
+            );
+            joined.extend(rows(&f.b));
+        }
+        assert_eq!(
+            joined,
+            rows(&tensors[&format!("{name}_B.weight")]),
+            "B in parts"
+        );
+    }
+    for wrong in [96, 100, 160] {
+        let error = write(wrong).1.unwrap_err().to_string();
+        assert!(error.contains("qkv_proj"), "{wrong} rows: {error}");
+    }
 }

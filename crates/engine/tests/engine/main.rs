@@ -1,15 +1,21 @@
 //! The engine on tiny random models, on hostile files, and — where `IDIOLECT_MODELS` names a folder with it — on the
 //! default model against recorded figures of other engines.
 
+mod architectures;
 mod decoder;
+mod doctor;
 mod files;
+mod forms;
 mod lora;
 mod real_model;
+mod recorded;
+mod rows;
+mod steering;
 mod text_model;
 
 use std::path::PathBuf;
 
-use idiolect_engine::{Engine, LoadedModel};
+use idiolect_engine::{Engine, Level, LoadedModel};
 use idiolect_llm::{
     DeviceWish,
     testing::{TinyGguf, tiny_gguf},
@@ -18,6 +24,14 @@ use idiolect_llm::{
 /// A tiny model on the processor.
 fn tiny(config: &TinyGguf) -> LoadedModel {
     load(&tiny_gguf(config), DeviceWish::Cpu).expect("a sound file loads")
+}
+
+/// The same with instructions of one level.
+fn tiny_at(config: &TinyGguf, level: Level) -> LoadedModel {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("model.gguf");
+    std::fs::write(&path, tiny_gguf(config)).expect("the file is written");
+    Engine::load_at_level(&path, "tiny", level).expect("a sound file loads")
 }
 
 fn load(bytes: &[u8], wish: DeviceWish) -> idiolect_llm::Result<LoadedModel> {

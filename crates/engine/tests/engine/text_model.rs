@@ -5,6 +5,8 @@ use idiolect_llm::{
     Cancel, Ended, GenerateRequest, LlmError, ScoreRequest, TextModel, Token, testing::TinyGguf,
 };
 
+use idiolect_engine::{Prefix, PrefixRequest, SCORE_PRECISION};
+
 use crate::tiny;
 
 fn tokens(n: usize, seed: u32) -> Vec<Token> {
@@ -17,7 +19,7 @@ fn score(prefix: &[Token], continuations: &[&[Token]]) -> ScoreRequest {
     ScoreRequest {
         prefix: prefix.to_vec(),
         continuations: continuations.iter().map(|c| c.to_vec()).collect(),
-        adapter: None,
+        ..ScoreRequest::default()
     }
 }
 
@@ -113,7 +115,7 @@ fn request(prompt: Vec<Token>, seed: u64, max_tokens: u32) -> GenerateRequest {
     GenerateRequest {
         prompt,
         sampling,
-        adapter: None,
+        ..GenerateRequest::default()
     }
 }
 
@@ -256,4 +258,70 @@ fn log_probs_are_the_models_own() {
             "token {i}: {a} when written, {b} when scored"
         );
     }
+}
+
+#[test]
+fn kept_prefixes_give_the_scores_of_whole_texts() {
+    let model = tiny(&TinyGguf {
+        context: 4096,
+        ..TinyGguf::default()
+    });
+    let cancel = Cancel::new();
+    let beginnings = [tokens(70, 1), tokens(3, 2), vec![], tokens(520, 3)];
+    let requests: Vec<PrefixRequest<'_>> = beginnings
+        .iter()
+        .map(|tokens| PrefixRequest {
+            tokens,
+            ..PrefixRequest::default()
+        })
+        .collect();
+    let prefixes = model.prefixes(&requests, SCORE_PRECISION, &cancel).unwrap();
+    // Texts that share beginnings, one inside another, twice the same, empty, of one token, longer than a batch.
+    let stem = tokens(12, 7);
+    let mut branch = stem[..8].to_vec();
+    branch.extend(tokens(5, 8));
+    let texts = [
+        stem.clone(),
+        branch,
+        stem[..8].to_vec(),
+        stem[..9].to_vec(),
+        stem.clone(),
+        vec![],
+        vec![stem[0]],
+        tokens(2, 9),
+        tokens(600, 4),
+    ];
+    let rows: Vec<(&Prefix, &[Token])> = texts
+        .iter()
+        .flat_map(|text| prefixes.iter().map(move |p| (p, text.as_slice())))
+        .collect();
+    let together = model.score_under(&rows, &cancel).unwrap();
+    for ((prefix, text), scores) in rows.iter().zip(&together) {
+        let beginning = &beginnings[prefixes
+            .iter()
+            .position(|p| p.len() == prefix.len())
+            .unwrap()];
+        let whole: Vec<Token> = beginning.iter().chain(*text).copied().collect();
+        let expected = if whole.is_empty() {
+            vec![]
+        } else {
+            model
+                .score(&[score(&[], &[&whole])], &cancel)
+                .unwrap()
+                .remove(0)
+                .remove(0)
+        };
+        let expected = &expected[beginning.len().saturating_sub(1)..];
+        assert_eq!(scores, expected, "{} after {}", text.len(), beginning.len());
+    }
+    let again = model.score_under(&rows, &cancel).unwrap();
+    assert_eq!(again, together, "a kept prefix stays as it is");
+    let other = tiny(&TinyGguf {
+        kv_heads: 1,
+        ..TinyGguf::default()
+    });
+    assert!(
+        other.score_under(&rows[1..2], &cancel).is_err(),
+        "a prefix of another model"
+    );
 }

@@ -184,52 +184,91 @@ impl Activations {
     }
 }
 
-/// `y[m, rows] = x[m, cols] · Wᵀ`, by integer dot products where the weights were laid out for them.
-pub(crate) fn forward(with: &Primitives, w: &QMatrix, x: &Activations, m: usize, y: &mut [f32]) {
-    if m == 0 || w.rows() == 0 {
-        return;
+/// `y[m, rows] = x[m, cols] · Wᵀ` for each weight and output, by integer dot products where the weights were laid out for them.
+pub(crate) fn forward(
+    with: &Primitives,
+    products: &mut [(&QMatrix, &mut [f32])],
+    x: &Activations,
+    m: usize,
+) {
+    let mut all = 0;
+    for (w, y) in products.iter_mut() {
+        match w.packed() {
+            Some(packed) => all += packed.bytes().len(),
+            // Nobody waits for these: the same numbers, multiplied in f32.
+            None => tiled::forward(with, w, &x.values(), m, y),
+        }
     }
-    match w.packed() {
-        Some(packed) => forward_packed(with.packed, w, packed.bytes(), x, y),
-        // Nobody waits for these: the same numbers, multiplied in f32.
-        None => tiled::forward(with, w, &x.values(), m, y),
+    let wanted = tasks_for(all, x.rows);
+    let mut parts: Vec<Part<'_>> = Vec::with_capacity(products.len());
+    let mut tasks = 0;
+    for (w, y) in products.iter_mut() {
+        let Some(packed) = w.packed().map(|packed| packed.bytes()) else {
+            continue;
+        };
+        if packed.is_empty() || m == 0 {
+            continue;
+        }
+        let groups = w.rows().div_ceil(GROUP_ROWS);
+        let group_bytes = packed.len() / groups;
+        let share = (packed.len() * wanted / all).max(1);
+        let chunk = groups
+            .div_ceil(share)
+            .clamp(1, (MAX_TASK_BYTES / group_bytes).max(1));
+        parts.push(Part {
+            w,
+            packed,
+            groups,
+            group_bytes,
+            chunk,
+            first_task: tasks,
+            output: SharedOutput::new(y, w.rows()),
+        });
+        tasks += groups.div_ceil(chunk);
     }
+    team::for_each(tasks, |task| {
+        let later = parts.partition_point(|part| part.first_task <= task);
+        parts[later - 1].run(with.packed, task, x);
+    });
 }
 
-/// The same over weights that lie sixteen rows side by side.
-fn forward_packed(dot: PackedDot, w: &QMatrix, packed: &[u8], x: &Activations, y: &mut [f32]) {
-    let rows = w.rows();
-    let groups = rows.div_ceil(GROUP_ROWS);
-    let group_bytes = packed.len() / groups;
-    let chunk = groups_a_task(groups, group_bytes, x.rows);
-    let output = SharedOutput::new(y, rows);
-    team::for_each(groups.div_ceil(chunk), |task| {
-        let start = task * chunk;
-        let count = chunk.min(groups - start);
-        let groups = &packed[start * group_bytes..][..count * group_bytes];
+/// A weight among those that are multiplied together: sixteen of its rows lie side by side.
+struct Part<'a> {
+    w: &'a QMatrix,
+    packed: &'a [u8],
+    groups: usize,
+    group_bytes: usize,
+    /// Groups that a task takes.
+    chunk: usize,
+    first_task: usize,
+    output: SharedOutput<'a>,
+}
+
+impl Part<'_> {
+    fn run(&self, dot: PackedDot, task: usize, x: &Activations) {
+        let start = (task - self.first_task) * self.chunk;
+        let count = self.chunk.min(self.groups - start);
+        let groups = &self.packed[start * self.group_bytes..][..count * self.group_bytes];
         let (first_row, whole) = (start * GROUP_ROWS, count * GROUP_ROWS);
         // The last group may have rows that are not there.
-        let real = whole.min(rows - first_row);
+        let real = whole.min(self.w.rows() - first_row);
         with_scratch(x.most * whole, |results| {
             for (first, panel) in x.panels() {
                 let results = &mut results[..panel.rows * whole];
-                dot(w.quant_type(), groups, panel, results);
+                dot(self.w.quant_type(), groups, panel, results);
                 for (i, result) in results.chunks_exact(whole).enumerate() {
                     // SAFETY: this task alone writes the columns of its rows of W.
-                    unsafe { output.part(first + i, first_row, real) }
+                    unsafe { self.output.part(first + i, first_row, real) }
                         .copy_from_slice(&result[..real]);
                 }
             }
         });
-    });
+    }
 }
 
 /// As many tasks for each thread as are worth it, up to four, and the same number for all.
-fn groups_a_task(groups: usize, group_bytes: usize, m: usize) -> usize {
+fn tasks_for(bytes: usize, m: usize) -> usize {
     let threads = team::threads();
-    let work = groups * group_bytes * m.clamp(1, MOST_ROWS);
-    let rounds = (work / (MIN_TASK_BYTES * threads)).clamp(1, 4);
-    groups
-        .div_ceil(threads * rounds)
-        .clamp(1, (MAX_TASK_BYTES / group_bytes).max(1))
+    let work = bytes * m.clamp(1, MOST_ROWS);
+    threads * (work / (MIN_TASK_BYTES * threads)).clamp(1, 4)
 }

@@ -8,46 +8,58 @@ mod tiled;
 use crate::primitives::Primitives;
 use crate::{Level, Precision, QMatrix, team};
 
+/// Several matrices over one input.
 pub(crate) fn forward(
-    w: &QMatrix,
+    products: &mut [(&QMatrix, &mut [f32])],
     x: &[f32],
     m: usize,
-    y: &mut [f32],
     precision: Precision,
     level: Level,
 ) {
-    let by_integers = precision == Precision::Int8 && int8::applies_to(w.quant_type());
-    match level.primitives() {
-        Some(with) if by_integers => {
-            let x = int8::Activations::round(Some(with), x, w.cols());
-            int8::forward(with, w, &x, m, y);
+    let with = level.primitives();
+    let (mut rounded, mut floats): (Vec<_>, Vec<_>) = products
+        .iter_mut()
+        .map(|(w, y)| (*w, &mut **y))
+        .partition(|(w, _)| precision == Precision::Int8 && int8::applies_to(w.quant_type()));
+    if !floats.is_empty() {
+        by_floats(with, &mut floats, x, m, precision);
+    }
+    let Some((first, _)) = rounded.first() else {
+        return;
+    };
+    let x = int8::Activations::round(with, x, first.cols());
+    match with {
+        Some(with) => int8::forward(with, &mut rounded, &x, m),
+        None => {
+            for (w, y) in rounded {
+                reference::forward(w, &x.values(), m, y);
+            }
         }
-        // Few rows, for which cutting the weights for a matrix unit would be most of the work.
-        Some(with) if precision == Precision::Int8 => tiled::forward(with, w, x, m, y),
-        Some(with) => by_floats(with, w, x, m, y, precision),
-        None if by_integers => {
-            let x = int8::Activations::round(None, x, w.cols());
-            reference::forward(w, &x.values(), m, y);
-        }
-        None => reference::forward(w, x, m, y),
     }
 }
 
 fn by_floats(
-    with: &Primitives,
-    w: &QMatrix,
+    with: Option<&Primitives>,
+    products: &mut [(&QMatrix, &mut [f32])],
     x: &[f32],
     m: usize,
-    y: &mut [f32],
     precision: Precision,
 ) {
     let parts = match precision {
         Precision::Bf16 => planes::Parts::First,
         Precision::F32 | Precision::Int8 => planes::Parts::Both,
     };
-    match with.matrix {
-        Some(unit) => planes::forward((unit, with), w, x, m, y, parts),
-        None => tiled::forward(with, w, x, m, y),
+    // Not for few rows, where cutting the weights for the unit would be most of the work.
+    if let Some((with, unit)) = with.and_then(|with| Some((with, with.matrix?)))
+        && precision != Precision::Int8
+    {
+        return planes::forward((unit, with), products, x, m, parts);
+    }
+    for (w, y) in products {
+        match with {
+            Some(with) => tiled::forward(with, w, x, m, y),
+            None => reference::forward(w, x, m, y),
+        }
     }
 }
 

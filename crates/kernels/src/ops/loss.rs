@@ -45,6 +45,17 @@ pub fn log_softmax_gather(
     });
 }
 
+/// The logarithm of the sum of exponentials of each row: what to take from a row's logits to get its log-probabilities.
+///
+/// # Panics
+/// When there is not one place in `out` a row.
+pub fn log_normalisers(logits: &[f32], vocab: usize, out: &mut [f32], level: Level) {
+    assert_eq!(check_rows(logits, vocab), out.len(), "one value a row");
+    team::for_each_piece(out, 1, |row, out| {
+        out[0] = log_sum_exp(&logits[row * vocab..][..vocab], level);
+    });
+}
+
 /// Negative log-likelihood of `targets[i]` under row i, one value a row, unweighted.
 ///
 /// # Panics

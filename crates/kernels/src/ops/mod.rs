@@ -5,10 +5,10 @@
 
 pub(crate) mod add;
 pub(crate) mod attention;
+pub(crate) mod gated;
 pub(crate) mod loss;
 pub(crate) mod norm;
 pub(crate) mod rope;
-pub(crate) mod swiglu;
 
 /// Values that make a piece of work worth handing to another thread.
 const VALUES_A_TASK: usize = 16 * 1024;

@@ -22,23 +22,45 @@ pub struct RopeTable {
 
 impl RopeTable {
     /// Angles `position * inverse_frequency` for each of `positions` (one a row). `2 * inverse_frequencies.len()` is
-    /// the number of rotated components of a head; those beyond pass unchanged. Scaled variants (Llama 3, YaRN)
+    /// the number of rotated components of a head; those beyond pass unchanged. Scaled variants (Llama 3, LongRoPE)
     /// scale `inverse_frequencies`.
     pub fn new(inverse_frequencies: &[f32], positions: &[usize]) -> Self {
-        let angles = positions
-            .iter()
-            .flat_map(|&position| {
-                inverse_frequencies.iter().map(move |&frequency| {
-                    // f64: at long positions an f32 product loses the digits that decide the angle.
-                    let (sin, cos) = (position as f64 * f64::from(frequency)).sin_cos();
-                    (cos as f32, sin as f32)
-                })
-            })
-            .collect();
+        let rows = positions.iter().map(|&p| (inverse_frequencies, p));
+        Self::of_rows(rows, 1.0)
+    }
+
+    /// As [`RopeTable::new`], with frequencies of its own for every row, and cosine and sine multiplied by `magnitude`.
+    ///
+    /// # Panics
+    /// When rows differ in the number of frequencies.
+    pub fn of_rows<'a>(rows: impl IntoIterator<Item = (&'a [f32], usize)>, magnitude: f32) -> Self {
+        let (mut angles, mut pairs) = (Vec::new(), None);
+        for (frequencies, position) in rows {
+            assert_eq!(
+                *pairs.get_or_insert(frequencies.len()),
+                frequencies.len(),
+                "every row rotates as many pairs"
+            );
+            angles.extend(frequencies.iter().map(|&frequency| {
+                // f64: at long positions an f32 product loses the digits that decide the angle.
+                let (sin, cos) = (position as f64 * f64::from(frequency)).sin_cos();
+                (cos as f32 * magnitude, sin as f32 * magnitude)
+            }));
+        }
         Self {
-            pairs: inverse_frequencies.len(),
+            pairs: pairs.unwrap_or(0),
             angles,
         }
+    }
+
+    /// Cosine and sine of every pair, row after row.
+    pub fn angles(&self) -> &[(f32, f32)] {
+        &self.angles
+    }
+
+    /// Pairs that are rotated in a head.
+    pub fn pairs(&self) -> usize {
+        self.pairs
     }
 
     /// Rows that the table covers.
@@ -55,7 +77,8 @@ pub fn rope(x: &mut [f32], heads: usize, head_dim: usize, table: &RopeTable, sty
     rotate(x, heads, head_dim, table, style, 1.0);
 }
 
-/// Gradient of [`rope`]: rotates `dx[m, heads, head_dim]` back in place, since the inverse of a rotation is its transpose.
+/// Gradient of [`rope`]: rotates `dx[m, heads, head_dim]` back in place, since the inverse of a rotation is its transpose (and a
+/// magnitude stays what it is).
 ///
 /// # Panics
 /// As [`rope`].

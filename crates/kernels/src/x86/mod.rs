@@ -31,9 +31,9 @@ pub(crate) static AVX2: Primitives = Primitives {
     rms_norm_backward: |x, weight, eps, dy, dx| unsafe {
         rows::rms_norm_backward(x, weight, eps, dy, dx)
     },
-    swiglu: |gate, up, y| unsafe { rows::swiglu(gate, up, y) },
-    swiglu_backward: |gate, up, dy, dgate, dup| unsafe {
-        rows::swiglu_backward(gate, up, dy, dgate, dup)
+    gated: |activation, gate, up, y| unsafe { rows::gated(activation, gate, up, y) },
+    gated_backward: |activation, gate, up, dy, dgate, dup| unsafe {
+        rows::gated_backward(activation, gate, up, dy, dgate, dup)
     },
     log_sum_exp: |x| unsafe { rows::log_sum_exp(x) },
     scaled_exp: |x, shift, scale| unsafe { rows::scaled_exp(x, shift, scale) },

@@ -1,5 +1,7 @@
 //! Row operations in plain Rust that the compiler vectorises: sums run in sixteen lanes, exponentials are polynomials.
 
+use crate::Activation;
+
 /// Lanes of a sum: two registers, so that additions need not wait for one another.
 const LANES: usize = 16;
 
@@ -114,24 +116,28 @@ fn sigmoid(x: f32) -> f32 {
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn swiglu(gate: &[f32], up: &[f32], y: &mut [f32]) {
+pub(super) fn gated(activation: Activation, gate: &[f32], up: &[f32], y: &mut [f32]) {
+    let (c, d) = activation.coefficients();
     for ((y, &g), &u) in y.iter_mut().zip(gate).zip(up) {
-        *y = g * sigmoid(g) * u;
+        *y = g * sigmoid(c * g * (d * g).mul_add(g, 1.0)) * u;
     }
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn swiglu_backward(
+pub(super) fn gated_backward(
+    activation: Activation,
     gate: &[f32],
     up: &[f32],
     dy: &[f32],
     dgate: &mut [f32],
     dup: &mut [f32],
 ) {
+    let (c, d) = activation.coefficients();
     for ((((&g, &u), &dy), dgate), dup) in gate.iter().zip(up).zip(dy).zip(dgate).zip(dup) {
-        let s = sigmoid(g);
+        let squared = d * g * g;
+        let s = sigmoid(c * g * (1.0 + squared));
         *dup = dy * g * s;
-        *dgate = dy * u * s * g.mul_add(1.0 - s, 1.0);
+        *dgate = dy * u * s * (g * (1.0 - s)).mul_add(c * 3.0_f32.mul_add(squared, 1.0), 1.0);
     }
 }
 

@@ -104,7 +104,10 @@ pub(crate) fn wide(
             0 => {}
             1 => wide_of::<1>(depth, a, b, c),
             2 => wide_of::<2>(depth, a, b, c),
-            _ => wide_of::<3>(depth, a, b, c),
+            3 => wide_of::<3>(depth, a, b, c),
+            4 => wide_of::<4>(depth, a, b, c),
+            5 => wide_of::<5>(depth, a, b, c),
+            _ => wide_of::<6>(depth, a, b, c),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::{
     AdapterSource, Cancel, DeviceChoice, DeviceKind, Ended, GenerateRequest, Generation, LlmError,
-    Message, ModelInfo, Result, Role, ScoreRequest, TextModel, Token, guard, sampling::Sampler,
+    Message, ModelInfo, Result, Role, ScoreRequest, Steering, TextModel, Token, guard,
+    sampling::{Sampler, away_from},
 };
 
 const BOS: Token = 256;
@@ -139,6 +140,14 @@ impl Memory {
     }
 }
 
+fn no_layers(steer: &[Steering]) -> Result<()> {
+    if steer.is_empty() {
+        Ok(())
+    } else {
+        Err(LlmError::Unsupported("the toy has no hidden states".into()))
+    }
+}
+
 impl TextModel for FakeModel {
     fn info(&self) -> &ModelInfo {
         &self.info
@@ -205,6 +214,7 @@ impl TextModel for FakeModel {
     fn score(&self, requests: &[ScoreRequest], cancel: &Cancel) -> Result<Vec<Vec<Vec<f32>>>> {
         let mut results = Vec::new();
         for request in requests {
+            no_layers(&request.steer)?;
             let mut memory = Memory::new(request.adapter.as_ref());
             request.prefix.iter().for_each(|&t| memory.push(t));
             let mut rows = Vec::new();
@@ -240,8 +250,19 @@ impl TextModel for FakeModel {
     ) -> Result<Vec<Generation>> {
         let mut results = Vec::new();
         for (index, request) in requests.iter().enumerate() {
+            no_layers(&request.steer)?;
+            if request.constraint.is_some() {
+                return Err(LlmError::Unsupported("the toy holds to no form".into()));
+            }
             let mut memory = Memory::new(request.adapter.as_ref());
             request.prompt.iter().for_each(|&t| memory.push(t));
+            let mut against = None;
+            if let Some(other) = &request.against {
+                no_layers(&other.steer)?;
+                let mut memory = Memory::new(other.adapter.as_ref());
+                other.prompt.iter().for_each(|&t| memory.push(t));
+                against = Some((memory, other));
+            }
             let mut history = request.prompt.clone();
             let mut sampler = Sampler::new(&request.sampling);
             let mut generation = Generation {
@@ -258,15 +279,22 @@ impl TextModel for FakeModel {
                     generation.ended = Ended::Cancelled;
                     break;
                 }
-                let drawn = sampler.draw(&memory.logits(), &history)?;
-                if drawn.token >= 256 {
+                let mut logits = memory.logits();
+                if let Some((memory, other)) = &against {
+                    logits = away_from(&logits, &memory.logits(), other.strength, other.plausible);
+                }
+                let token = sampler.choose(&mut logits, &history)?;
+                if token >= 256 {
                     generation.ended = Ended::Stop;
                     break;
                 }
-                generation.tokens.push(drawn.token);
-                generation.log_probs.push(drawn.log_prob);
-                history.push(drawn.token);
-                memory.push(drawn.token);
+                generation.tokens.push(token);
+                generation.log_probs.push(memory.log_prob(token)?);
+                history.push(token);
+                memory.push(token);
+                if let Some((memory, _)) = &mut against {
+                    memory.push(token);
+                }
                 let text = self.decode(&generation.tokens);
                 let stop = request
                     .sampling
@@ -321,7 +349,7 @@ mod tests {
         let alike = ScoreRequest {
             prefix: model.encode("the cat the cat ").unwrap(),
             continuations: vec![text.clone()],
-            adapter: None,
+            ..ScoreRequest::default()
         };
         let other = ScoreRequest {
             prefix: model.encode("0123456789").unwrap(),
@@ -357,7 +385,7 @@ mod tests {
                 max_tokens: 40,
                 ..Sampling::default()
             },
-            adapter: None,
+            ..GenerateRequest::default()
         };
         let mut streamed = String::new();
         let first = model

@@ -71,7 +71,7 @@ pub fn contrasts(with: &Instruments<'_>, text: &str, scope: Scope) -> Result<Vec
                 requests.push(ScoreRequest {
                     prefix: prefix(with.model, phrases)?,
                     continuations: continuations.clone(),
-                    adapter: None,
+                    ..ScoreRequest::default()
                 });
             }
         }

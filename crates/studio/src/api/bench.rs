@@ -38,6 +38,72 @@ pub struct DecodeRate {
     pub tokens_per_second: f64,
 }
 
+/// What can be measured beside prompts and writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Workload {
+    /// Writing from an empty context and after 2,000 tokens.
+    Decode,
+    /// Four drafts side by side.
+    Drafts,
+    /// 90 short texts behind one long prefix.
+    Continuations,
+    /// Many sentences under two prefixes each.
+    Sentences,
+}
+
+/// Decoding speed after a context of some length.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, TS)]
+pub struct DecodeAfter {
+    /// Tokens of the context.
+    pub after: u32,
+    /// Tokens decoded.
+    pub tokens: u32,
+    /// Per second.
+    pub tokens_per_second: f64,
+}
+
+/// Drafts that share a prompt, written side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, TS)]
+pub struct DraftRates {
+    /// How many.
+    pub drafts: u32,
+    /// Tokens of the prompt.
+    pub after: u32,
+    /// Tokens of each.
+    pub tokens: u32,
+    /// Tokens of one draft per second when it is written alone.
+    pub alone_tokens_per_second: f64,
+    /// Tokens of all drafts together per second.
+    pub tokens_per_second: f64,
+}
+
+/// Short texts scored behind one prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, TS)]
+pub struct ContinuationTimes {
+    /// How many, of 6 to 10 tokens.
+    pub continuations: u32,
+    /// Tokens of the prefix.
+    pub after: u32,
+    /// All of them in one call, the prefix included.
+    pub packed_seconds: f64,
+    /// A call each: the mean of those measured, times all.
+    pub separate_seconds: f64,
+    /// Calls that were measured for that.
+    pub separate_measured: u32,
+}
+
+/// Sentences scored under two prefixes each, the log-probability of every token wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, TS)]
+pub struct SentenceRates {
+    /// How many, of 12 to 28 tokens.
+    pub sentences: u32,
+    /// Tokens run per second, those of the prefixes included.
+    pub tokens_per_second: f64,
+    /// The same for one text of 512 tokens, all of its logits wanted.
+    pub prompt_tokens_per_second: f64,
+}
+
 /// Speed of a model on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct BenchReport {
@@ -47,14 +113,28 @@ pub struct BenchReport {
     pub threads: u32,
     /// Device and instruction level in words.
     pub device: String,
+    /// Why this device, and why not a better one.
+    pub device_why: String,
     /// One a prompt length.
     pub prefill: Vec<PrefillRate>,
     /// Decoding after the longest prompt.
     pub decode: DecodeRate,
     /// Seconds to load.
     pub load_seconds: f64,
-    /// Peak resident set of the process, bytes.
+    /// Peak resident set of the process, bytes, before any further workload.
     pub peak_bytes: u64,
+    /// [`Workload::Decode`]; empty where not asked for.
+    #[serde(default)]
+    pub decodes: Vec<DecodeAfter>,
+    /// [`Workload::Drafts`].
+    #[serde(default)]
+    pub drafts: Option<DraftRates>,
+    /// [`Workload::Continuations`].
+    #[serde(default)]
+    pub continuations: Option<ContinuationTimes>,
+    /// [`Workload::Sentences`].
+    #[serde(default)]
+    pub sentences: Option<SentenceRates>,
 }
 
 /// Speed of training on this machine.

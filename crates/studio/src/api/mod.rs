@@ -29,10 +29,11 @@ mod status;
 mod typescript;
 
 pub use bench::{
-    BenchReport, BenchTrainReport, DecodeRate, DemoAuthor, DemoBits, DemoReport, DemoRetest,
-    PrefillRate, ScoreReport,
+    BenchReport, BenchTrainReport, ContinuationTimes, DecodeAfter, DecodeRate, DemoAuthor,
+    DemoBits, DemoReport, DemoRetest, DraftRates, PrefillRate, ScoreReport, SentenceRates,
+    Workload,
 };
-pub use models::{DoctorReport, ModelEntry, ModelState};
+pub use models::{DoctorReport, Finding, FindingVerdict, ModelEntry, ModelState};
 pub use samples::{FileTicket, ImportCounts, ImportScan, Participant};
 pub use status::{CutShort, JobSummary, Settings, Status, Theme};
 pub use typescript::typescript;
@@ -235,6 +236,14 @@ pub enum Request {
     ModelImport { file: FileTicket },
     /// Checks a model file and says in words what it is. → `doctor`
     ModelDoctor { model: String },
+    /// Lets a file that was set aside, because loading it ended the studio, be tried again. → `model`
+    ModelRelease { model: String },
+    /// Until the studio is closed, models are loaded even where free memory looks too short for them: this one, or all.
+    /// → `ok`
+    ModelAnyway {
+        #[serde(default)]
+        model: Option<String>,
+    },
     /// Removes a fetched model (an imported file is only forgotten). → `gone`
     ModelRemove { model: String },
     /// Makes it the one used where none is named. → `model`
@@ -256,6 +265,10 @@ pub enum Request {
         prompts: Vec<u32>,
         #[serde(default)]
         decode: Option<u32>,
+        #[serde(default)]
+        workloads: Vec<Workload>,
+        #[serde(default)]
+        sentences: Option<u32>,
     },
     /// Speed of training on this machine. → `bench_train`
     BenchTrain {

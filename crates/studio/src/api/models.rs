@@ -54,6 +54,39 @@ pub struct ModelEntry {
     pub details: String,
     /// Something to know, in words; empty when all is well.
     pub note: String,
+    /// Set aside because loading it ended the studio; `model_release` lets it be tried again.
+    pub set_aside: bool,
+    /// What it takes of the free memory, in words; `model_show` says it, lists leave it empty.
+    pub memory: String,
+    /// Where it would run and why, a sentence; as `memory`.
+    pub device: String,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingVerdict {
+    /// As it should be.
+    Ok,
+    /// It works, but not everything will, or not as well.
+    Warning,
+    /// It cannot be used as it is.
+    Broken,
+}
+
+/// One check of a model file in plain words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Finding {
+    /// What was looked at: "tensors", "chat template".
+    pub name: String,
+    /// How it ended.
+    pub verdict: FindingVerdict,
+    /// What was found.
+    pub found: String,
+    /// What that means for reading and writing with it; empty when all is well.
+    pub means: String,
+    /// What to do next; empty where there is nothing to do.
+    pub next: String,
 }
 
 /// What checking a model file found.
@@ -63,6 +96,8 @@ pub struct DoctorReport {
     pub usable: bool,
     /// One sentence.
     pub verdict: String,
-    /// Each check: name, passed, words.
+    /// Each check: name, passed, words. A warning has not passed.
     pub checks: Vec<(String, bool, String)>,
+    /// The same, with what each means and what to do next.
+    pub findings: Vec<Finding>,
 }

@@ -1,16 +1,16 @@
 //! Loaded models: one writer and one embedder at a time, shared by every job.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use idiolect_core::{ErrorCode, UserError};
-use idiolect_engine::{Engine, LoadOptions, LoadedModel, MiniLm};
-use idiolect_llm::{Embedder, TextModel};
+use idiolect_engine::{Engine, Estimate, LoadOptions, LoadedModel, MiniLm};
+use idiolect_llm::Embedder;
 
 use super::{
     catalog::{self, CatalogModel, Role},
     registry::{ReadyModel, Registry, stamp},
 };
-use crate::{context::Ctx, errors::Told, lock};
+use crate::{context::Ctx, errors::Told, lock, memory::Fit};
 
 /// What is in memory.
 #[derive(Default)]
@@ -57,18 +57,11 @@ impl Registry {
         }
         // The old one goes first: two large models need not fit side by side.
         loaded.writer = None;
-        // Remembered until it came back, well or badly, so that a file that takes the program down is
-        // not tried at every start.
-        let store = &ctx.studio.store;
-        let mark = stamp(&file.path)
-            .map(|stamp| store.begin_load(&stamp))
-            .transpose()
-            .told()?;
-        let loaded_model = Engine::load_with(&file.path, &file.id, &options);
-        if let Some(mark) = mark {
-            store.finish_load(mark).told()?;
-        }
-        let model = loaded_model.told()?;
+        self.check_memory(&file)?;
+        let model = marked(ctx, &file.path, || {
+            Engine::load_with(&file.path, &file.id, &options)
+        })?
+        .told()?;
         let writer = Writer {
             file,
             model: Arc::new(model),
@@ -76,6 +69,40 @@ impl Registry {
         };
         loaded.writer = Some(writer.clone());
         Ok(writer)
+    }
+
+    /// Refuses a file that free memory looks too short for, unless the person insists.
+    pub(crate) fn check_memory(&self, file: &ReadyModel) -> Result<(), UserError> {
+        if self.insists(&file.id) {
+            return Ok(());
+        }
+        // A file that cannot be estimated cannot be loaded either, and loading says why.
+        self.fit(&file.path)
+            .map_or(Ok(()), |fit| fit.check(&file.id))
+    }
+
+    /// What loading the file takes of the memory that is free now.
+    pub(crate) fn fit(&self, path: &Path) -> Option<Fit> {
+        Some(self.fit_of(&Engine::estimate(path).ok()?))
+    }
+
+    /// The same where the estimate is there already.
+    pub(crate) fn fit_of(&self, estimate: &Estimate) -> Fit {
+        Fit::of(estimate, (self.free_memory)())
+    }
+
+    /// Until the studio is closed, this model (or every one) is loaded whatever the memory.
+    pub(crate) fn insist(&self, model: Option<String>) {
+        lock(&self.insisted).insert(model.unwrap_or_default());
+    }
+
+    pub(super) fn insists_on_all(&self) -> bool {
+        self.insists("")
+    }
+
+    fn insists(&self, id: &str) -> bool {
+        let insisted = lock(&self.insisted);
+        insisted.contains("") || insisted.contains(id)
     }
 
     /// The file a request means: by id or path, else the one in use.
@@ -130,9 +157,24 @@ impl Registry {
     /// The loaded writer's device in words, without loading anything.
     pub(crate) fn loaded_device(&self) -> Option<(String, String)> {
         let loaded = lock(&self.loaded);
-        let device = &loaded.writer.as_ref()?.model.info().device;
+        let device = loaded.writer.as_ref()?.model.computes_on();
         Some((device.label.clone(), device.why.clone()))
     }
+}
+
+/// Runs something that loads the file. Until it comes back, well or badly, that is remembered, so that a file that crashes
+/// or hangs the program is not tried at every start.
+pub(crate) fn marked<R>(ctx: &Ctx, path: &Path, load: impl FnOnce() -> R) -> Result<R, UserError> {
+    let store = &ctx.studio.store;
+    let mark = stamp(path)
+        .map(|stamp| store.begin_load(&stamp))
+        .transpose()
+        .told()?;
+    let loaded = load();
+    if let Some(mark) = mark {
+        store.finish_load(mark).told()?;
+    }
+    Ok(loaded)
 }
 
 /// The id in the settings, or the default's.

@@ -20,6 +20,8 @@ mod pull;
 mod pull_tests;
 mod registry;
 #[cfg(test)]
+mod registry_tests;
+#[cfg(test)]
 mod test_hub;
 #[cfg(all(test, unix))]
 mod test_index;
@@ -29,7 +31,7 @@ mod transfer_tests;
 mod verify;
 mod wire;
 
-pub(crate) use load::{Writer, in_use};
+pub(crate) use load::{Writer, in_use, marked};
 pub(crate) use registry::Registry;
 pub(crate) use verify::{hex, sha256_of};
 

@@ -3,6 +3,7 @@
 //! Catalog files lie in the models folder, each with a record of its check beside it; imported files lie
 //! where the person has them and are remembered in the home, with those that crashed the loader.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -39,6 +40,10 @@ pub(crate) struct Registry {
     folder: PathBuf,
     pub(super) sources: Sources,
     pub(super) loaded: Mutex<super::load::Loaded>,
+    /// Bytes of memory that are free now.
+    pub(super) free_memory: fn() -> Option<u64>,
+    /// Models that the person wants loaded whatever the memory; the empty name means all.
+    pub(super) insisted: Mutex<HashSet<String>>,
 }
 
 impl Registry {
@@ -52,6 +57,8 @@ impl Registry {
             folder,
             sources,
             loaded: Mutex::default(),
+            free_memory: crate::memory::free_bytes,
+            insisted: Mutex::default(),
         }
     }
 
@@ -146,6 +153,19 @@ impl Registry {
                 sha256,
             },
         )
+    }
+
+    /// Where a model's main file lies, whether or not it may run.
+    pub(crate) fn path_of(&self, store: &Store, id: &str) -> Result<PathBuf, UserError> {
+        match catalog::find(id) {
+            Some(model) => Ok(self.main_file(model)),
+            None => Ok(PathBuf::from(store.imported_model(id).told()?.file.path)),
+        }
+    }
+
+    /// Lets a file that was set aside be tried again.
+    pub(crate) fn release(&self, store: &Store, id: &str) -> Result<(), UserError> {
+        release(store, &self.path_of(store, id)?)
     }
 
     /// Imports a GGUF in place, after reading its header whole.
@@ -324,12 +344,16 @@ impl Registry {
             in_use: model.id == in_use,
             sha256: model.sha256.clone().or(record.map(|r| r.sha256)),
             details: format!("architecture {}", model.architecture),
+            set_aside: note == CRASHED,
             note,
+            memory: String::new(),
+            device: String::new(),
         })
     }
 }
 
-const CRASHED: &str = "The studio ended twice while loading this file, so it is set aside.";
+pub(super) const CRASHED: &str =
+    "The studio crashed or hung twice while loading this file, so it is set aside and not loaded.";
 
 /// One file of a catalog model.
 pub(super) struct ModelFile {
@@ -380,7 +404,7 @@ fn may_run(store: &Store, ready: ReadyModel) -> Result<ReadyModel, UserError> {
         return Err(UserError::new(
             ErrorCode::ModelCorrupt,
             CRASHED,
-            "Fetch or import it again to try once more, or use another model.",
+            "Use another model, or let this one be tried once more: `idiolect models release ID`, or Try again under Models. `idiolect models doctor` looks at the file without loading it.",
         ));
     }
     Ok(ready)
@@ -390,12 +414,30 @@ fn may_run(store: &Store, ready: ReadyModel) -> Result<ReadyModel, UserError> {
 fn find_import(store: &Store, named: &str, cancel: &Cancel) -> Result<ReadyModel, UserError> {
     if let Ok(model) = store.imported_model(named) {
         let path = PathBuf::from(&model.file.path);
-        if stamp(&path).as_ref() != Some(&model.file) {
-            return Err(UserError::new(
-                ErrorCode::ModelCorrupt,
-                "The imported model file changed or is gone.",
-                "Import it again: `idiolect models import FILE`.",
-            ));
+        match stamp(&path) {
+            Some(now) if now == model.file => {}
+            Some(_) => {
+                return Err(UserError::new(
+                    ErrorCode::ModelCorrupt,
+                    format!(
+                        "The file of {} changed since it was imported, so it is not used: {}",
+                        model.id,
+                        path.display()
+                    ),
+                    "If it should have changed, import it again: `idiolect models import FILE`.",
+                ));
+            }
+            None => {
+                return Err(UserError::new(
+                    ErrorCode::ModelMissing,
+                    format!(
+                        "The file of {} is no longer where it was imported from: {}",
+                        model.id,
+                        path.display()
+                    ),
+                    "Move it back, or import it from where it is now: `idiolect models import FILE`.",
+                ));
+            }
         }
         return Ok(ReadyModel {
             id: model.id,
@@ -429,7 +471,7 @@ fn imported_entry(
     } else if !path.exists() {
         (
             ModelState::Broken,
-            "The file is no longer where it was imported from.",
+            "The file is no longer where it was imported from. Move it back, or import it from where it is now.",
         )
     } else if stamp(&path).as_ref() != Some(&model.file) {
         (
@@ -460,7 +502,10 @@ fn imported_entry(
             word("architecture"),
             word("quantization")
         ),
+        set_aside: note == CRASHED,
         note: note.to_owned(),
+        memory: String::new(),
+        device: String::new(),
         id: model.id,
     })
 }

@@ -84,6 +84,10 @@ threads: number,
  */
 device: string, 
 /**
+ * Why this device, and why not a better one.
+ */
+device_why: string, 
+/**
  * One a prompt length.
  */
 prefill: Array<PrefillRate>, 
@@ -96,9 +100,25 @@ decode: DecodeRate,
  */
 load_seconds: number, 
 /**
- * Peak resident set of the process, bytes.
+ * Peak resident set of the process, bytes, before any further workload.
  */
-peak_bytes: number, };
+peak_bytes: number, 
+/**
+ * [`Workload::Decode`]; empty where not asked for.
+ */
+decodes: Array<DecodeAfter>, 
+/**
+ * [`Workload::Drafts`].
+ */
+drafts: DraftRates | null, 
+/**
+ * [`Workload::Continuations`].
+ */
+continuations: ContinuationTimes | null, 
+/**
+ * [`Workload::Sentences`].
+ */
+sentences: SentenceRates | null, };
 
 export type BenchTrainReport = { 
 /**
@@ -178,6 +198,28 @@ adapter: AdapterUse | null,
  */
 sampling: Sampling, };
 
+export type ContinuationTimes = { 
+/**
+ * How many, of 6 to 10 tokens.
+ */
+continuations: number, 
+/**
+ * Tokens of the prefix.
+ */
+after: number, 
+/**
+ * All of them in one call, the prefix included.
+ */
+packed_seconds: number, 
+/**
+ * A call each: the mean of those measured, times all.
+ */
+separate_seconds: number, 
+/**
+ * Calls that were measured for that.
+ */
+separate_measured: number, };
+
 export type CutShort = { 
 /**
  * "Training of “My letters”".
@@ -193,6 +235,20 @@ export type Decision = { "kind": "accept" } | { "kind": "reject" } | { "kind": "
  * The statement as the person puts it.
  */
 statement: string, } | { "kind": "reset" };
+
+export type DecodeAfter = { 
+/**
+ * Tokens of the context.
+ */
+after: number, 
+/**
+ * Tokens decoded.
+ */
+tokens: number, 
+/**
+ * Per second.
+ */
+tokens_per_second: number, };
 
 export type DecodeRate = { 
 /**
@@ -334,9 +390,13 @@ usable: boolean,
  */
 verdict: string, 
 /**
- * Each check: name, passed, words.
+ * Each check: name, passed, words. A warning has not passed.
  */
-checks: Array<[string, boolean, string]>, };
+checks: Array<[string, boolean, string]>, 
+/**
+ * The same, with what each means and what to do next.
+ */
+findings: Array<Finding>, };
 
 export type Draft = { 
 /**
@@ -414,13 +474,35 @@ created_at: string, };
 
 export type DraftId = string;
 
+export type DraftRates = { 
+/**
+ * How many.
+ */
+drafts: number, 
+/**
+ * Tokens of the prompt.
+ */
+after: number, 
+/**
+ * Tokens of each.
+ */
+tokens: number, 
+/**
+ * Tokens of one draft per second when it is written alone.
+ */
+alone_tokens_per_second: number, 
+/**
+ * Tokens of all drafts together per second.
+ */
+tokens_per_second: number, };
+
 export type Enough = { "level": "too_little", 
 /**
  * About how many more words are needed.
  */
 need_words: number, } | { "level": "wide" } | { "level": "good" };
 
-export type ErrorCode = "usage" | "not_found" | "ambiguous" | "empty" | "too_short" | "too_large" | "duplicate" | "not_text" | "password_protected" | "corrupt" | "unsupported_file" | "choose_author" | "model_missing" | "model_corrupt" | "model_unsupported" | "no_template" | "context_full" | "source_unreachable" | "checksum_mismatch" | "licence_required" | "offline" | "disk_full" | "read_only_home" | "newer_database" | "database_corrupt" | "busy" | "out_of_memory" | "not_enough" | "cancelled" | "data_missing" | "io" | "internal";
+export type ErrorCode = "usage" | "not_found" | "ambiguous" | "empty" | "too_short" | "too_large" | "duplicate" | "not_text" | "password_protected" | "corrupt" | "unsupported_file" | "choose_author" | "model_missing" | "model_corrupt" | "model_unsupported" | "no_template" | "context_full" | "source_unreachable" | "checksum_mismatch" | "licence_required" | "offline" | "disk_full" | "read_only_home" | "newer_database" | "database_corrupt" | "busy" | "out_of_memory" | "memory_short" | "not_enough" | "cancelled" | "data_missing" | "io" | "internal";
 
 export type EvalReport = { 
 /**
@@ -613,6 +695,30 @@ span: Span,
 weight: number, };
 
 export type FileTicket = string;
+
+export type Finding = { 
+/**
+ * What was looked at: "tensors", "chat template".
+ */
+name: string, 
+/**
+ * How it ended.
+ */
+verdict: FindingVerdict, 
+/**
+ * What was found.
+ */
+found: string, 
+/**
+ * What that means for reading and writing with it; empty when all is well.
+ */
+means: string, 
+/**
+ * What to do next; empty where there is nothing to do.
+ */
+next: string, };
+
+export type FindingVerdict = "ok" | "warning" | "broken";
 
 export type Fingerprint = { 
 /**
@@ -927,7 +1033,19 @@ details: string,
 /**
  * Something to know, in words; empty when all is well.
  */
-note: string, };
+note: string, 
+/**
+ * Set aside because loading it ended the studio; `model_release` lets it be tried again.
+ */
+set_aside: boolean, 
+/**
+ * What it takes of the free memory, in words; `model_show` says it, lists leave it empty.
+ */
+memory: string, 
+/**
+ * Where it would run and why, a sentence; as `memory`.
+ */
+device: string, };
 
 export type ModelState = "available" | "partial" | "ready" | "imported" | "broken";
 
@@ -1191,7 +1309,7 @@ words: number | null, columns: Array<Column>, model: string | null, } | { "type"
 /**
  * About how many words; none = the brief says, or the model's own.
  */
-words: number | null, columns: Array<Column>, model: string | null, } | { "type": "draft_list", profile: ProfileId, } | { "type": "draft_keep", draft: DraftId, keep: boolean, } | { "type": "draft_delete", draft: DraftId, } | { "type": "draft_diff", left: DraftId, right: DraftId, } | { "type": "blind_pair", left: DraftId, right: DraftId, } | { "type": "vote_cast", pair: PairId, choice: Choice, voter: Voter, } | { "type": "vote_tally", profile: ProfileId, } | { "type": "align_preflight", profile: ProfileId, settings: SftSettings, model: string | null, } | { "type": "align_sft", profile: ProfileId, settings: SftSettings, model: string | null, name: string | null, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
+words: number | null, columns: Array<Column>, model: string | null, } | { "type": "draft_list", profile: ProfileId, } | { "type": "draft_keep", draft: DraftId, keep: boolean, } | { "type": "draft_delete", draft: DraftId, } | { "type": "draft_diff", left: DraftId, right: DraftId, } | { "type": "blind_pair", left: DraftId, right: DraftId, } | { "type": "vote_cast", pair: PairId, choice: Choice, voter: Voter, } | { "type": "vote_tally", profile: ProfileId, } | { "type": "align_preflight", profile: ProfileId, settings: SftSettings, model: string | null, } | { "type": "align_sft", profile: ProfileId, settings: SftSettings, model: string | null, name: string | null, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
 
 export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, 
 /**
@@ -1392,6 +1510,20 @@ nll_per_token: number,
  * exp of that.
  */
 perplexity: number, };
+
+export type SentenceRates = { 
+/**
+ * How many, of 12 to 28 tokens.
+ */
+sentences: number, 
+/**
+ * Tokens run per second, those of the prefixes included.
+ */
+tokens_per_second: number, 
+/**
+ * The same for one text of 512 tokens, all of its logits wanted.
+ */
+prompt_tokens_per_second: number, };
 
 export type Settings = { 
 /**
@@ -1702,3 +1834,5 @@ export type Voter = { "kind": "person" } | { "kind": "simulated",
  * Which rule.
  */
 rule: string, };
+
+export type Workload = "decode" | "drafts" | "continuations" | "sentences";

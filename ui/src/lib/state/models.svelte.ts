@@ -103,6 +103,23 @@ export class ModelsState {
     });
   }
 
+  /** Until the studio is closed, this model is loaded whatever the free memory. */
+  async anyway(id: string): Promise<void> {
+    await this.#one(id, async () => {
+      await this.studio.ask({ type: "model_anyway", model: id }, "ok");
+      this.studio.say("It will be loaded anyway. Go on with what you were doing.");
+    });
+  }
+
+  /** A file that was set aside may be tried again. */
+  async release(id: string): Promise<void> {
+    await this.#one(id, async () => {
+      const { model } = await this.studio.ask({ type: "model_release", model: id }, "model");
+      this.#take(model);
+      await this.studio.refreshStatus();
+    });
+  }
+
   async check(id: string): Promise<void> {
     await this.#one(id, async () => {
       this.reports[id] = (await this.studio.ask({ type: "model_doctor", model: id }, "doctor")).report;

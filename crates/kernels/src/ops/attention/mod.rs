@@ -1,7 +1,9 @@
 //! Causal attention with grouped key/value heads: over a cache when generating, and with gradients when training.
 
+mod blocks;
+mod inference;
 mod reference;
-mod tiled;
+mod training;
 
 use std::ops::Range;
 
@@ -58,7 +60,7 @@ impl AttentionShape {
 /// Positions whose keys lie together in a cache.
 pub const KEY_BLOCK: usize = 64;
 
-/// Writes keys and values `[t, kv_heads, head_dim]` at positions `at..` of a cache as [`attention_over_cache`] reads it.
+/// Writes keys and values `[t, kv_heads, head_dim]` at positions `at..` of a cache as [`attention_over_caches`] reads it.
 ///
 /// # Panics
 /// When the shapes disagree, or the positions reach past `capacity`.
@@ -104,43 +106,62 @@ fn check_cache(shape: &AttentionShape, capacity: usize, k: &[f32], v: &[f32]) {
     assert_eq!(v.len(), k.len(), "v is as long as k");
 }
 
-/// `out[m, heads, head_dim]`: attention of `q[m, heads, head_dim]` over a cache of `capacity` positions: `v` laid out
-/// `[kv_heads, capacity, head_dim]`, `k` in blocks of 64 positions, `[kv_heads, capacity / 64, head_dim, 64]`, so that a product
-/// with many keys reads them in order ([`store_in_cache`]). Row i sees the first `visible[i]` positions (less those outside the
-/// window). A row's result does not depend on the other rows.
+/// Rows of one sequence, and the cache of what came before them.
+#[derive(Debug, Clone)]
+pub struct CachedRows<'a> {
+    /// Which rows of q and of the output.
+    pub rows: Range<usize>,
+    /// Keys in blocks of 64 positions, `[kv_heads, capacity / 64, head_dim, 64]`, so that a product with many keys reads
+    /// them in order ([`store_in_cache`]).
+    pub keys: &'a [f32],
+    /// Values, `[kv_heads, capacity, head_dim]`.
+    pub values: &'a [f32],
+    /// Positions there is room for.
+    pub capacity: usize,
+    /// Positions before the first row.
+    pub before: usize,
+    /// Keys and values of the rows themselves, `[rows, kv_heads, head_dim]` each, where they are not in the cache.
+    pub own: Option<(&'a [f32], &'a [f32])>,
+}
+
+/// `out[m, heads, head_dim]`: attention of `q[m, heads, head_dim]`, piece by piece: row i of a piece sees the positions before
+/// the piece and the piece's first i + 1 rows (less those outside the window). Rows of no piece are left alone. A row's result does not depend on the
+/// other pieces, nor on how a sequence is cut into pieces, nor on where the keys of its own rows lie.
 ///
 /// # Panics
-/// When the shapes disagree, or a row sees nothing or more than `capacity`.
-#[allow(clippy::too_many_arguments)] // three tensors, their shape and the masks
-pub fn attention_over_cache(
+/// When the shapes disagree, the pieces are out of order or overlap, or a row sees more than there is.
+pub fn attention_over_caches(
     shape: &AttentionShape,
     q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    capacity: usize,
-    visible: &[usize],
+    pieces: &[CachedRows<'_>],
     out: &mut [f32],
     level: Level,
 ) {
     shape.check();
     let d = shape.head_dim;
-    let width = shape.heads * d;
-    assert_eq!(
-        q.len(),
-        visible.len() * width,
-        "q is [m, heads, head_dim] with one visible length a row"
-    );
+    let (width, kv_width) = (shape.heads * d, shape.kv_heads * d);
     assert_eq!(out.len(), q.len(), "out has the shape of q");
-    check_cache(shape, capacity, k, v);
-    assert!(
-        visible.iter().all(|&n| 0 < n && n <= capacity),
-        "a row sees 1 to {capacity} positions"
-    );
+    let mut end = 0;
+    for piece in pieces {
+        assert!(piece.rows.start >= end, "pieces follow one another");
+        assert!(!piece.rows.is_empty(), "a piece has rows");
+        end = piece.rows.end;
+        check_cache(shape, piece.capacity, piece.keys, piece.values);
+        let cached = match piece.own {
+            None => piece.before + piece.rows.len(),
+            Some((keys, values)) => {
+                assert_eq!(keys.len(), piece.rows.len() * kv_width, "a key a row");
+                assert_eq!(values.len(), keys.len(), "a value a row");
+                piece.before
+            }
+        };
+        assert!(cached <= piece.capacity, "the cache holds what is seen");
+    }
+    assert!(q.len().is_multiple_of(width), "q is [m, heads, head_dim]");
+    assert!(q.len() >= end * width, "every row of a piece has a query");
     match level.primitives() {
-        Some(with) if tiled::fits(shape) => {
-            tiled::over_cache(with, shape, q, k, v, capacity, visible, out)
-        }
-        _ => reference::over_cache(shape, q, k, v, capacity, visible, out),
+        Some(with) if blocks::fits(shape) => inference::over_caches(with, shape, q, pieces, out),
+        _ => reference::over_caches(shape, q, pieces, out),
     }
 }
 
@@ -163,7 +184,7 @@ pub fn attention_train(
     let starts = check_sequences(shape, lengths, q, k, v);
     assert_eq!(out.len(), q.len(), "out has the shape of q");
     match level.primitives() {
-        Some(with) if tiled::fits(shape) => tiled::train(with, shape, lengths, q, k, v, out),
+        Some(with) if blocks::fits(shape) => training::train(with, shape, lengths, q, k, v, out),
         _ => reference::train(shape, &starts, q, k, v, out),
     }
 }
@@ -224,8 +245,8 @@ pub fn attention_backward(
         "log_sum_exp is [t, heads]"
     );
     match level.primitives() {
-        Some(with) if tiled::fits(shape) => {
-            tiled::backward(with, shape, lengths, trace, dout, dq, dk, dv)
+        Some(with) if blocks::fits(shape) => {
+            training::backward(with, shape, lengths, trace, dout, dq, dk, dv)
         }
         _ => reference::backward(shape, &starts, trace, dout, dq, dk, dv),
     }

@@ -2,38 +2,48 @@
 
 use rayon::prelude::*;
 
-use super::{AttentionShape, AttentionTrace, KEY_BLOCK};
+use super::{AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK};
 
-pub(super) fn over_cache(
+pub(super) fn over_caches(
     shape: &AttentionShape,
     q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    capacity: usize,
-    visible: &[usize],
+    pieces: &[CachedRows<'_>],
     out: &mut [f32],
 ) {
-    let d = shape.head_dim;
-    out.par_chunks_mut(d).enumerate().for_each(|(i, out)| {
-        let (row, head) = (i / shape.heads, i % shape.heads);
-        let kv_head = head / shape.group();
-        let positions = shape.seen(visible[row]);
-        let at = |p: usize| (kv_head * capacity + p) * d..(kv_head * capacity + p + 1) * d;
-        let key = |p: usize| -> Vec<f32> {
-            let first = shape.key_at(capacity, kv_head, p);
-            (0..d).map(|c| k[first + c * KEY_BLOCK]).collect()
-        };
-        let q = &q[i * d..][..d];
-        let mut scores: Vec<f32> = positions
-            .clone()
-            .map(|p| dot(q, &key(p)) * shape.scale)
-            .collect();
-        softmax(&mut scores);
-        out.fill(0.0);
-        for (p, score) in positions.zip(scores) {
-            add_scaled(out, score, &v[at(p)]);
-        }
-    });
+    let (d, width) = (shape.head_dim, shape.heads * shape.head_dim);
+    for piece in pieces {
+        let here = piece.rows.start * width..piece.rows.end * width;
+        let (q, out) = (&q[here.clone()], &mut out[here]);
+        out.par_chunks_mut(d).enumerate().for_each(|(i, out)| {
+            let (row, head) = (i / shape.heads, i % shape.heads);
+            let kv_head = head / shape.group();
+            let positions = shape.seen(piece.before + row + 1);
+            let own = |p: usize| ((p - piece.before) * shape.kv_heads + kv_head) * d;
+            let key = |p: usize| -> Vec<f32> {
+                match piece.own {
+                    Some((keys, _)) if p >= piece.before => keys[own(p)..][..d].to_vec(),
+                    _ => {
+                        let first = shape.key_at(piece.capacity, kv_head, p);
+                        (0..d).map(|c| piece.keys[first + c * KEY_BLOCK]).collect()
+                    }
+                }
+            };
+            let value = |p: usize| match piece.own {
+                Some((_, values)) if p >= piece.before => &values[own(p)..][..d],
+                _ => &piece.values[(kv_head * piece.capacity + p) * d..][..d],
+            };
+            let q = &q[i * d..][..d];
+            let mut scores: Vec<f32> = positions
+                .clone()
+                .map(|p| dot(q, &key(p)) * shape.scale)
+                .collect();
+            softmax(&mut scores);
+            out.fill(0.0);
+            for (p, score) in positions.zip(scores) {
+                add_scaled(out, score, value(p));
+            }
+        });
+    }
 }
 
 pub(super) fn train(

@@ -17,7 +17,7 @@ import type {
   Settings,
   UserError,
 } from "../../generated/bindings";
-import { dimensions, makeFingerprint, makeHypotheses, makeReadings, makeSample, models, words } from "./data";
+import { dimensions, findings, makeFingerprint, makeHypotheses, makeReadings, makeSample, models, words } from "./data";
 import { diff, firstTraining, tally } from "./results";
 import { draftTexts, letters } from "./texts";
 
@@ -326,8 +326,13 @@ export class FakeStudio {
       case "model_doctor": {
         const model = this.#model(request.model);
         const usable = model.state === "ready" || model.state === "imported";
-        return { type: "doctor", report: { usable, verdict: usable ? "This model can be used." : "This file cannot be used: it is cut short.", checks: [["Header", true, "GGUF version 3, architecture llama"], ["Size", usable, usable ? "Every tensor is inside the file" : "The last tensor ends 12 MB after the file does"], ["Chat template", true, "Present"]] } };
+        return { type: "doctor", report: { usable, verdict: usable ? "This model can be used, with one warning: memory." : "This model cannot be used as it is; broken: tensors.", checks: [], findings: findings(usable) } };
       }
+      case "model_release":
+        this.#setModel(request.model, { state: "imported", set_aside: false, note: "" });
+        return { type: "model", model: this.#model(request.model) };
+      case "model_anyway":
+        return { type: "ok" };
       case "model_remove": {
         const model = this.#model(request.model);
         this.#setModel(model.id, { state: "available", details: "" });
@@ -369,7 +374,7 @@ export class FakeStudio {
         model_id: model?.id ?? "smollm2-135m-instruct",
         model_ready: ready,
         device: "CPU (2 threads, AVX2)",
-        device_why: "No graphics card that the studio can use was found; this processor has AVX2.",
+        device_why: "this build has no CUDA.",
         jobs: this.jobs,
         cut_short: this.cutShort,
         shared_home: false,
