@@ -26,6 +26,10 @@ pub(crate) const UNIT: usize = 32;
 /// Bytes that every matrix and the integers of every group begin at a multiple of.
 const ALIGNMENT: usize = 64;
 
+/// Bytes that are laid out before the memory of the stored ones is given back, so that both forms of a model are never in
+/// memory together.
+const SLAB_BYTES: usize = 8 << 20;
+
 /// What happens to the stored blocks of matrices that were laid out anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sources {
@@ -135,14 +139,20 @@ pub fn pack(matrices: &mut [&mut QMatrix], level: Level, sources: Sources) -> st
             continue;
         };
         let group = layout.group_bytes(w.cols() / UNIT);
-        team::for_each(w.rows().div_ceil(GROUP_ROWS), |i| {
-            // SAFETY: groups do not overlap.
-            let to = unsafe { shared.part(range.start + i * group, group) };
-            pack_group(w, i * GROUP_ROWS, &layout, to);
-        });
-        // Matrix by matrix, so that both forms of a model are never in memory together.
-        if sources == Sources::Release {
-            w.release_blocks();
+        let groups = w.rows().div_ceil(GROUP_ROWS);
+        let slab = (SLAB_BYTES / group).max(1);
+        for from in (0..groups).step_by(slab) {
+            let count = slab.min(groups - from);
+            team::for_each(count, |i| {
+                let i = from + i;
+                // SAFETY: groups do not overlap.
+                let to = unsafe { shared.part(range.start + i * group, group) };
+                pack_group(w, i * GROUP_ROWS, &layout, to);
+            });
+            if sources == Sources::Release {
+                let end = ((from + count) * GROUP_ROWS).min(w.rows());
+                w.release_rows(from * GROUP_ROWS..end);
+            }
         }
     }
     let pages = Arc::new(pages.make_read_only()?);
