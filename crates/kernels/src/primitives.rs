@@ -22,6 +22,9 @@ pub(crate) const WIDE_COLS: usize = 64;
 pub(crate) type WideTile =
     fn(usize, usize, Strided<'_>, Strided<'_>, &mut [[f32; WIDE_COLS]; WIDE_ROWS]);
 
+/// As two tiles with the same a: rows, depth, a, both b, both c.
+pub(crate) type PairTile = fn(usize, usize, Strided<'_>, [Strided<'_>; 2], &mut [TileBuffer; 2]);
+
 /// Type, groups of packed rows, activations, results `[rows of activations, rows of the groups]`. A result does not depend on
 /// the rows beside it.
 pub(crate) type PackedDot = fn(QuantType, &[u8], Panel<'_>, &mut [f32]);
@@ -62,6 +65,8 @@ pub(crate) struct Primitives {
     pub tile: fn(usize, usize, Strided<'_>, Strided<'_>, &mut TileBuffer),
     /// The same, to the same bits, for 1 to 6 rows and 64 columns at a time: so few sums of a tile would wait for one another.
     pub wide_tile: Option<WideTile>,
+    /// Two tiles at once, to the same bits, where registers suffice: a's numbers are then read once for both.
+    pub pair_tile: Option<PairTile>,
     /// Writes the transpose of up to sixteen rows, absent ones as zeros: rows, depth, from, to `[depth, 16]`.
     pub transpose: fn(usize, usize, Strided<'_>, &mut [f32]),
     /// The matrix unit, where there is one.

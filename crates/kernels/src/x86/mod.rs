@@ -21,6 +21,7 @@ pub(crate) static AVX2: Primitives = Primitives {
     dequantize: |ty, bytes, out| unsafe { dequantize(ty, bytes, out) },
     tile: |rows, depth, a, b, c| unsafe { tile::tile(rows, depth, a, b, c) },
     wide_tile: None,
+    pair_tile: None,
     transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
     matrix: None,
     round: |x, cols, to| unsafe { int8::round(x, cols, to) },
@@ -47,6 +48,7 @@ static AVX512: Primitives =
     // SAFETY: AVX-512F is there wherever the table is used.
     Primitives {
         tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        pair_tile: Some(|rows, depth, a, b, c| unsafe { tile512::pair(rows, depth, a, b, c) }),
         wide_tile: Some(|rows, depth, a, b, c| unsafe { tile512::wide(rows, depth, a, b, c) }),
         ..AVX2
     };
