@@ -18,9 +18,10 @@ pub(crate) type TileBuffer = [[f32; TILE_COLS]; TILE_ROWS];
 pub(crate) const WIDE_ROWS: usize = 6;
 /// Columns of a wide tile.
 pub(crate) const WIDE_COLS: usize = 64;
-/// As a tile, for more columns: rows (1 to 6), depth, a, b, c.
+/// As a tile, for more columns: rows (1 to 6), depth, a, b, how many floats behind those of b others lie that are read soon
+/// and may be brought near, c.
 pub(crate) type WideTile =
-    fn(usize, usize, Strided<'_>, Strided<'_>, &mut [[f32; WIDE_COLS]; WIDE_ROWS]);
+    fn(usize, usize, Strided<'_>, Strided<'_>, usize, &mut [[f32; WIDE_COLS]; WIDE_ROWS]);
 
 /// As two tiles with the same a: rows, depth, a, both b, both c.
 pub(crate) type PairTile = fn(usize, usize, Strided<'_>, [Strided<'_>; 2], &mut [TileBuffer; 2]);
@@ -66,8 +67,6 @@ pub(crate) struct Primitives {
     /// The same, to the same bits, for 1 to 6 rows and 64 columns at a time: so few sums of a tile would wait for one another,
     /// and memory is read in order.
     pub wide_tile: WideTile,
-    /// Brings values near that are read soon.
-    pub prefetch: fn(&[f32]),
     /// Two tiles at once, to the same bits, where registers suffice: a's numbers are then read once for both.
     pub pair_tile: Option<PairTile>,
     /// Writes the transpose of up to sixteen rows, absent ones as zeros: rows, depth, from, to `[depth, 16]`.

@@ -1,7 +1,7 @@
 //! The f32 microkernel: a small tile of a matrix product held in registers, and the transposition that feeds it.
 
 use std::arch::x86_64::{
-    __m256, _MM_HINT_T0, _mm_prefetch, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps,
+    __m256, _MM_HINT_T1, _mm_prefetch, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps,
     _mm256_permute2f128_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_storeu_ps,
     _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
@@ -113,6 +113,7 @@ pub(crate) fn wide(
     depth: usize,
     a: Strided<'_>,
     b: Strided<'_>,
+    ahead: usize,
     c: &mut [[f32; WIDE_COLS]; WIDE_ROWS],
 ) {
     a.assert_holds(rows, depth);
@@ -123,9 +124,9 @@ pub(crate) fn wide(
             // SAFETY: the shapes were just checked against the slices.
             unsafe {
                 match rows - first {
-                    1 => wide_of::<1>(depth, a, b.from(col), c, col),
-                    2 => wide_of::<2>(depth, a, b.from(col), c, col),
-                    _ => wide_of::<3>(depth, a, b.from(col), c, col),
+                    1 => wide_of::<1>(depth, a, b.from(col), ahead, c, col),
+                    2 => wide_of::<2>(depth, a, b.from(col), ahead, c, col),
+                    _ => wide_of::<3>(depth, a, b.from(col), ahead, c, col),
                 }
             }
         }
@@ -140,6 +141,7 @@ unsafe fn wide_of<const R: usize>(
     depth: usize,
     a: Strided<'_>,
     b: Strided<'_>,
+    ahead: usize,
     c: &mut [[f32; WIDE_COLS]],
     col: usize,
 ) {
@@ -155,6 +157,10 @@ unsafe fn wide_of<const R: usize>(
         // SAFETY: p < depth, r < R and the caller's promise.
         unsafe {
             let from = b_start.add(p * b.stride);
+            // Hints, which read nothing; a line of the cache is sixteen floats.
+            for part in 0..2 {
+                _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(ahead + 16 * part).cast());
+            }
             for part in 0..4 {
                 let columns = _mm256_loadu_ps(from.add(8 * part));
                 for (r, sums) in sums.iter_mut().enumerate() {
@@ -169,17 +175,6 @@ unsafe fn wide_of<const R: usize>(
             // SAFETY: a row of the buffer is 64 floats, and `col` is 0 or 32.
             unsafe { _mm256_storeu_ps(row.as_mut_ptr().add(col + 8 * part), sum) };
         }
-    }
-}
-
-/// Floats of a line of the processor's cache.
-const LINE: usize = 16;
-
-/// [`crate::primitives::Primitives::prefetch`].
-pub(crate) fn prefetch(values: &[f32]) {
-    for line in values.chunks(LINE) {
-        // SAFETY: a hint, which reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
 }
 

@@ -159,6 +159,8 @@ pub(super) fn attend(
         let cached = source.before.clamp(block, block + count) - block;
         // All keys of the block at once, where they lie together.
         let whole = cached == count;
+        // Floats to the next block, of keys as of values: it is brought near while the processor computes.
+        let ahead = if block + KEYS < span.end { KEYS * d } else { 0 };
         let scaled = Strided::new(queries.scaled, d);
         if cached > 0 {
             let keys = Strided::new(&page_keys[(block - first) * d..][..KEYS * d], KEYS);
@@ -166,7 +168,7 @@ pub(super) fn attend(
                 for row in (0..n).step_by(WIDE_ROWS) {
                     let mut tile = [[0.0; WIDE_COLS]; WIDE_ROWS];
                     let rows = WIDE_ROWS.min(n - row);
-                    (with.wide_tile)(rows, d, scaled.from(row * d), keys, &mut tile);
+                    (with.wide_tile)(rows, d, scaled.from(row * d), keys, ahead, &mut tile);
                     let to = &mut scores[row * KEYS..][..rows * KEYS];
                     to.copy_from_slice(&tile.as_flattened()[..rows * KEYS]);
                 }
@@ -176,14 +178,6 @@ pub(super) fn attend(
                     score(with, n, scaled, keys.from(first), scores, columns);
                 }
             }
-        }
-        // What is read next is brought near while the processor computes.
-        let ahead = |from: &[f32], block: usize| {
-            let rest = from.get((block - first) * d..).unwrap_or_default();
-            (with.prefetch)(&rest[..rest.len().min(KEYS * d)]);
-        };
-        if cached > 0 {
-            ahead(page_values, block);
         }
         let beside = source.rows.filter(|_| cached < count);
         // Where the first of them lies among the rows.
@@ -218,9 +212,6 @@ pub(super) fn attend(
                 sums.iter_mut().for_each(|v| *v *= shrink);
             }
         }
-        if block + KEYS < span.end {
-            ahead(page_keys, block + KEYS);
-        }
         let scores = Strided::new(scores, KEYS);
         let values = Strided::new(page_values, d);
         if whole && d.is_multiple_of(WIDE_COLS) {
@@ -232,7 +223,7 @@ pub(super) fn attend(
                         scores.from(row * KEYS),
                         values.from((block - first) * d + col),
                     );
-                    (with.wide_tile)(rows, count, scores, values, &mut tile);
+                    (with.wide_tile)(rows, count, scores, values, ahead, &mut tile);
                     for (row, tile) in (row..).zip(&tile[..rows]) {
                         let to = &mut running.sums[row * d + col..][..WIDE_COLS];
                         to.iter_mut().zip(tile).for_each(|(to, from)| *to += from);
