@@ -6,7 +6,7 @@
 use std::{ops::Range, sync::Arc};
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Device, Layout, Result, Shape, Tensor};
-use idiolect_kernels::{Level, Precision, QMatrix, QuantType};
+use idiolect_kernels::{DropoutMask, Level, Precision, QMatrix, QuantType};
 
 use crate::values::{result, slice, tensor, values};
 
@@ -227,6 +227,23 @@ impl Linear {
     /// `x Wᵀ + b + scale (x Aᵀ) Bᵀ` with gradients for x, A and B; weight and bias are frozen and get none.
     pub(crate) fn train(&self, x: &Tensor, pair: Option<TrainablePair<'_>>) -> Result<Tensor> {
         self.with_bias(self.trained_product(x, pair)?)
+    }
+
+    /// `x Wᵀ + b + scale (x ∘ mask) Aᵀ Bᵀ`, put together from candle's own operations.
+    pub(crate) fn train_dropped(
+        &self,
+        x: &Tensor,
+        TrainablePair { a, b, scale }: TrainablePair<'_>,
+        mask: &DropoutMask,
+    ) -> Result<Tensor> {
+        let (rows, width) = x.dims2()?;
+        let mut factors = vec![1.0; rows * width];
+        for (row, factors) in factors.chunks_exact_mut(width).enumerate() {
+            mask.apply(row, factors);
+        }
+        let dropped = (x * Tensor::from_vec(factors, (rows, width), x.device())?)?;
+        let delta = dropped.matmul(&a.t()?)?.matmul(&b.t()?)?;
+        self.with_bias((self.trained_product(x, None)? + (delta * f64::from(scale))?)?)
     }
 
     fn trained_product(&self, x: &Tensor, pair: Option<TrainablePair<'_>>) -> Result<Tensor> {

@@ -30,6 +30,7 @@ pub use ops::attention::{
     AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, attention_backward,
     attention_over_caches, attention_train, store_in_cache,
 };
+pub use ops::dropout::DropoutMask;
 pub use ops::gated::{Activation, gated, gated_backward};
 pub use ops::loss::{
     log_normalisers, log_softmax, softmax_cross_entropy, softmax_cross_entropy_with_gradient,

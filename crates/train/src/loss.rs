@@ -1,7 +1,6 @@
 //! Loss of a packed batch and its gradients, through the engine's decoder.
 
-use candle_core::backprop::GradStore;
-use idiolect_engine::{Decoder, LoraWeights};
+use idiolect_engine::{Decoder, Gradients, LoraWeights, Precision, Texts, Trace, TrainOptions};
 
 use crate::{TrainError, data::Batch};
 
@@ -17,12 +16,9 @@ pub fn evaluate(
     if batch.answer_tokens() == 0 {
         return Ok(0.0);
     }
-    // Cut from the graph, so that the head works out no gradient that nobody asks for.
-    let hidden = decoder
-        .forward_train(&batch.tokens, &batch.lengths, lora)?
-        .detach();
-    let nll = decoder.token_nll(&hidden, &batch.targets)?;
-    Ok(f64::from(nll.sum_all()?.to_scalar::<f32>()?))
+    let texts = texts(batch);
+    let nll = decoder.train_score(&texts, lora, Precision::F32, &mut Trace::new())?;
+    Ok(nll.iter().map(|&nll| f64::from(nll)).sum())
 }
 
 /// Mean negative log-likelihood over the batch's answer tokens (nats per token), and its gradients.
@@ -33,13 +29,25 @@ pub fn loss_and_gradients(
     decoder: &Decoder,
     lora: &LoraWeights,
     batch: &Batch,
-) -> Result<(f64, GradStore), TrainError> {
+) -> Result<(f64, Gradients), TrainError> {
     let n = batch.answer_tokens();
     if n == 0 {
         return Err(TrainError::NoData);
     }
-    let hidden = decoder.forward_train(&batch.tokens, &batch.lengths, Some(lora))?;
-    let loss = (decoder.token_nll(&hidden, &batch.targets)?.sum_all()? / n as f64)?;
-    let gradients = loss.backward()?;
-    Ok((f64::from(loss.to_scalar::<f32>()?), gradients))
+    let mut trace = Trace::new();
+    let options = TrainOptions::default();
+    let nll = decoder.train_forward(&texts(batch), lora, &options, &mut trace)?;
+    let mut gradients = Gradients::zeros(lora);
+    let weights = vec![1.0 / n as f32; nll.len()];
+    decoder.train_backward(&mut trace, &weights, lora, &mut gradients)?;
+    let sum: f64 = nll.iter().map(|&nll| f64::from(nll)).sum();
+    Ok((sum / n as f64, gradients))
+}
+
+fn texts(batch: &Batch) -> Texts<'_> {
+    Texts {
+        tokens: &batch.tokens,
+        lengths: &batch.lengths,
+        targets: &batch.targets,
+    }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod add;
 pub(crate) mod attention;
+pub(crate) mod dropout;
 pub(crate) mod gated;
 pub(crate) mod loss;
 pub(crate) mod norm;
