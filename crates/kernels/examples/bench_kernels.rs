@@ -8,8 +8,8 @@
 use std::time::Instant;
 
 use idiolect_kernels::{
-    AttentionShape, AttentionTrace, CachedRows, Level, Precision, QMatrix, QuantType, Sources,
-    Team, attention_backward, attention_over_caches, attention_train, pack,
+    AttentionShape, AttentionTrace, CachedRows, Level, PAGE, Page, Precision, QMatrix, QuantType,
+    Sources, Team, attention_backward, attention_over_caches, attention_train, pack,
     softmax_cross_entropy_with_gradient,
 };
 
@@ -164,11 +164,18 @@ fn row_operations(level: Level) {
     ] {
         let q = values(rows * width);
         let mut out = vec![0.0; q.len()];
+        let pages: Vec<_> = k
+            .chunks(PAGE * kv_width)
+            .zip(v.chunks(PAGE * kv_width))
+            .map(|(keys, values)| Page {
+                keys,
+                values,
+                capacity: PAGE,
+            })
+            .collect();
         let piece = CachedRows {
             rows: 0..rows,
-            keys: &k,
-            values: &v,
-            capacity: 512,
+            pages: &pages,
             before,
             own: None,
         };

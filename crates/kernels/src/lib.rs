@@ -27,8 +27,8 @@ pub use mapped::MappedFile;
 pub use matrix::{Precision, QMatrix, forward_together};
 pub use ops::add::add;
 pub use ops::attention::{
-    AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, attention_backward,
-    attention_over_caches, attention_train, store_in_cache,
+    AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, PAGE, Page, attention_backward,
+    attention_over_caches, attention_train, store_in_page,
 };
 pub use ops::dropout::DropoutMask;
 pub use ops::gated::{Activation, gated, gated_backward};
