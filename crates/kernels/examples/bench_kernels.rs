@@ -77,8 +77,12 @@ fn values(n: usize) -> Vec<f32> {
 
 /// Weights of any values: what they are does not matter here, as long as no scale is infinite.
 fn matrix(ty: QuantType, rows: usize, cols: usize) -> QMatrix {
+    if ty.block_size() == 1 {
+        return QMatrix::from_f32_quantized(ty, rows, cols, &values(rows * cols))
+            .expect("the shapes agree");
+    }
     let bytes = rows * cols / ty.block_size() * ty.block_bytes();
-    // As half floats and bfloat16 below 2, in any place.
+    // As half floats below 2, in any place.
     let bytes = (0..bytes as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 & 0xbf);
     QMatrix::from_bytes(ty, rows, cols, bytes.collect()).expect("the shapes are whole blocks")
 }

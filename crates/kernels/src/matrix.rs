@@ -180,10 +180,11 @@ impl QMatrix {
         self.packed.as_ref()
     }
 
-    /// Gives back the memory of stored blocks that lie in a mapped file.
-    pub(crate) fn release_blocks(&self) {
+    /// Gives back the memory of stored rows that lie in a mapped file.
+    pub(crate) fn release_rows(&self, rows: Range<usize>) {
         if let Storage::Mapped { file, range } = &self.storage {
-            file.release(range.clone());
+            let at = |row: usize| range.start + row * self.row_bytes();
+            file.release(at(rows.start)..at(rows.end));
         }
     }
 

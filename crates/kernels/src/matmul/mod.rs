@@ -17,19 +17,13 @@ pub(crate) fn forward(
     level: Level,
 ) {
     let with = level.primitives();
-    let by_integers =
-        |w: &QMatrix| precision == Precision::Int8 && int8::applies_to(w.quant_type());
-    for (w, y) in products.iter_mut().filter(|(w, _)| !by_integers(w)) {
-        match with {
-            Some(with) => by_floats(with, w, x, m, y, precision),
-            None => reference::forward(w, x, m, y),
-        }
-    }
-    let mut rounded: Vec<_> = products
+    let (mut rounded, mut floats): (Vec<_>, Vec<_>) = products
         .iter_mut()
-        .filter(|(w, _)| by_integers(w))
         .map(|(w, y)| (*w, &mut **y))
-        .collect();
+        .partition(|(w, _)| precision == Precision::Int8 && int8::applies_to(w.quant_type()));
+    if !floats.is_empty() {
+        by_floats(with, &mut floats, x, m, precision);
+    }
     let Some((first, _)) = rounded.first() else {
         return;
     };
@@ -46,20 +40,27 @@ pub(crate) fn forward(
 }
 
 fn by_floats(
-    with: &Primitives,
-    w: &QMatrix,
+    with: Option<&Primitives>,
+    products: &mut [(&QMatrix, &mut [f32])],
     x: &[f32],
     m: usize,
-    y: &mut [f32],
     precision: Precision,
 ) {
     let parts = match precision {
         Precision::Bf16 => planes::Parts::First,
         Precision::F32 | Precision::Int8 => planes::Parts::Both,
     };
-    match with.matrix {
-        Some(unit) => planes::forward((unit, with), w, x, m, y, parts),
-        None => tiled::forward(with, w, x, m, y),
+    // Not for few rows, where cutting the weights for the unit would be most of the work.
+    if let Some((with, unit)) = with.and_then(|with| Some((with, with.matrix?)))
+        && precision != Precision::Int8
+    {
+        return planes::forward((unit, with), products, x, m, parts);
+    }
+    for (w, y) in products {
+        match with {
+            Some(with) => tiled::forward(with, w, x, m, y),
+            None => reference::forward(w, x, m, y),
+        }
     }
 }
 

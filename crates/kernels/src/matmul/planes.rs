@@ -211,41 +211,70 @@ const RUN: usize = 48;
 /// Bytes of cut weights that a task works on at a time: within a second-level cache, beside the activations.
 const PANEL_BYTES: usize = 384 * 1024;
 
-/// `y[m, rows] = x[m, cols] · Wᵀ`. A sum runs over the columns in order, pass after pass, whatever m or the thread.
+/// `y[m, rows] = x[m, cols] · Wᵀ` for each weight and output; the activations are cut once. A sum runs over the columns in
+/// order, pass after pass, whatever m or the thread.
 pub(crate) fn forward(
     (unit, with): (&MatrixUnit, &Primitives),
-    w: &QMatrix,
+    products: &mut [(&QMatrix, &mut [f32])],
     x: &[f32],
     m: usize,
-    y: &mut [f32],
     parts: Parts,
 ) {
-    let (rows, cols, planes) = (w.rows(), w.cols(), parts.planes());
-    if m == 0 || rows == 0 || cols == 0 {
-        y.fill(0.0);
+    let cols = products.first().map_or(0, |(w, _)| w.cols());
+    if m == 0 || cols == 0 {
+        products.iter_mut().for_each(|(_, y)| y.fill(0.0));
         return;
     }
+    let (planes, depth) = (parts.planes(), cols.div_ceil(DEPTH));
+    let fits = PANEL_BYTES / (planes * depth * size_of::<Tile>());
+    let all: usize = products.iter().map(|(w, _)| w.rows()).sum();
+    let shared_out = all.div_ceil(team::threads() * 4 * SIDE);
+    // Whole pairs of blocks, at least one.
+    let panel = shared_out.min(fits).next_multiple_of(2).max(2) * SIDE;
+    let mut panels = Vec::new();
+    for (w, y) in products.iter_mut() {
+        let first_task = panels.last().map_or(0, Panels::end);
+        panels.push(Panels {
+            w,
+            first_task,
+            rows: panel,
+            output: SharedOutput::new(y, w.rows()),
+        });
+    }
+    let tasks = panels.last().map_or(0, Panels::end);
     cut_rows(unit, Strided::new(x, cols), (m, cols), planes, |a| {
-        forward_cut((unit, with), w, (a, m), y, planes);
+        team::for_each(tasks, |task| {
+            let later = panels.partition_point(|part| part.first_task <= task);
+            // Of several that begin with this task all but the last are empty.
+            panels[later - 1].run((unit, with), task, (a, m), planes);
+        });
     });
 }
 
-fn forward_cut(
-    (unit, with): (&MatrixUnit, &Primitives),
-    w: &QMatrix,
-    (a, m): (&Cut<'_>, usize),
-    y: &mut [f32],
-    planes: usize,
-) {
-    let (rows, depth) = (w.rows(), w.cols().div_ceil(DEPTH));
-    let fits = PANEL_BYTES / (planes * depth * size_of::<Tile>());
-    let shared_out = rows.div_ceil(team::threads() * 4 * SIDE);
-    // Whole pairs of blocks, at least one.
-    let panel = shared_out.min(fits).next_multiple_of(2).max(2) * SIDE;
-    let output = SharedOutput::new(y, rows);
-    team::for_each(rows.div_ceil(panel), |task| {
-        let first = task * panel;
-        let count = panel.min(rows - first);
+/// A weight among those that are multiplied together, cut into panels of rows.
+struct Panels<'a> {
+    w: &'a QMatrix,
+    first_task: usize,
+    /// Rows of a panel.
+    rows: usize,
+    output: SharedOutput<'a>,
+}
+
+impl Panels<'_> {
+    fn end(&self) -> usize {
+        self.first_task + self.w.rows().div_ceil(self.rows)
+    }
+
+    fn run(
+        &self,
+        (unit, with): (&MatrixUnit, &Primitives),
+        task: usize,
+        (a, m): (&Cut<'_>, usize),
+        planes: usize,
+    ) {
+        let (w, depth) = (self.w, self.w.cols().div_ceil(DEPTH));
+        let first = (task - self.first_task) * self.rows;
+        let count = self.rows.min(w.rows() - first);
         let blocks = count.div_ceil(SIDE);
         with_tile_scratch(planes * blocks * depth, |tiles| {
             let (to, rest) = tiles.split_at_mut(blocks * depth);
@@ -253,7 +282,7 @@ fn forward_cut(
                 for block in 0..blocks {
                     let here = block * depth..(block + 1) * depth;
                     let rest = rest.get_mut(here.clone()).unwrap_or_default();
-                    let group = packed.group(first / SIDE + block, rows);
+                    let group = packed.group(first / SIDE + block, w.rows());
                     (unit.pack_group)(w.quant_type(), group, &mut to[here], rest);
                 }
             } else {
@@ -266,7 +295,7 @@ fn forward_cut(
                     for row in (0..m).step_by(2 * SIDE) {
                         for col in (0..count).step_by(2 * SIDE) {
                             let target = Target {
-                                output: &output,
+                                output: &self.output,
                                 rows: (row, m - row),
                                 cols: (first + col, count - col),
                                 add: from > 0,
@@ -279,7 +308,7 @@ fn forward_cut(
                 }
             });
         });
-    });
+    }
 }
 
 /// Blocks of sixteen rows of W from `first` on, as tiles of B: `[blocks, depth]`.

@@ -3,7 +3,7 @@
 
 use crate::QMatrix;
 use crate::matmul::backward_rectangle;
-use crate::packed::{GROUP_ROWS, Packed};
+use crate::packed::{GROUP_ROWS, Packed, UNIT};
 use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
@@ -103,28 +103,51 @@ fn forward_packed(
         Strided::new(x, cols)
     };
     let output = SharedOutput::new(y, rows);
-    team::for_each(rows.div_ceil(GROUP_ROWS), |group| {
-        let first = group * GROUP_ROWS;
-        let count = GROUP_ROWS.min(rows - first);
-        let blocks = m.div_ceil(TILE_ROWS);
-        let sums = blocks * TILE_ROWS * TILE_COLS;
-        with_scratch(cols * GROUP_ROWS + sums, |scratch| {
-            let (weights, sums) = scratch.split_at_mut(cols * GROUP_ROWS);
-            (with.unpack)(w.quant_type(), packed.group(group, rows), weights);
+    let groups = rows.div_ceil(GROUP_ROWS);
+    let blocks = m.div_ceil(TILE_ROWS);
+    team::for_each(groups.div_ceil(2), |task| {
+        let of_task = [2 * task, (2 * task + 1).min(groups - 1)];
+        // A last group alone is taken for both; its sums are then the same twice over.
+        let sums = blocks * 2 * TILE_ROWS * TILE_COLS;
+        with_scratch(2 * DEPTH * GROUP_ROWS + sums, |scratch| {
+            let (weights, sums) = scratch.split_at_mut(2 * DEPTH * GROUP_ROWS);
             sums.fill(0.0);
             let tiles = sums.as_chunks_mut::<TILE_COLS>().0;
             let tiles = tiles.as_chunks_mut::<TILE_ROWS>().0;
+            let pairs = tiles.as_chunks_mut::<2>().0;
             for left in (0..cols).step_by(DEPTH) {
                 let depth = DEPTH.min(cols - left);
-                let weights = Strided::new(&weights[left * GROUP_ROWS..], GROUP_ROWS);
-                for (top, tile) in (0..m).step_by(TILE_ROWS).zip(&mut *tiles) {
+                let halves = weights.split_at_mut(DEPTH * GROUP_ROWS);
+                let unpack = |half: usize, to: &mut [f32]| {
+                    let to = &mut to[..depth * GROUP_ROWS];
+                    let group = packed.group(of_task[half], rows);
+                    (with.unpack)(w.quant_type(), group, cols / UNIT, left / UNIT, to);
+                };
+                unpack(0, halves.0);
+                unpack(1, halves.1);
+                let weights = [&*halves.0, &*halves.1].map(|w| Strided::new(w, GROUP_ROWS));
+                for (top, pair) in (0..m).step_by(TILE_ROWS).zip(&mut *pairs) {
                     let x = x.from(top * x.stride + left);
-                    (with.tile)(TILE_ROWS.min(m - top), depth, x, weights, tile);
+                    let tall = TILE_ROWS.min(m - top);
+                    if let Some(both) = with.pair_tile {
+                        both(tall, depth, x, weights, pair);
+                    } else {
+                        for (tile, weights) in pair.iter_mut().zip(weights) {
+                            (with.tile)(tall, depth, x, weights, tile);
+                        }
+                    }
                 }
             }
-            for (i, sums) in tiles.as_flattened().iter().take(m).enumerate() {
-                // SAFETY: this task alone writes the columns of its group.
-                unsafe { output.part(i, first, count) }.copy_from_slice(&sums[..count]);
+            for (top, pair) in (0..m).step_by(TILE_ROWS).zip(&*pairs) {
+                for (tile, group) in pair.iter().zip(2 * task..groups) {
+                    let first = group * GROUP_ROWS;
+                    let count = GROUP_ROWS.min(rows - first);
+                    for (i, sums) in tile.iter().take(m - top).enumerate() {
+                        // SAFETY: this task alone writes the columns of its groups.
+                        unsafe { output.part(top + i, first, count) }
+                            .copy_from_slice(&sums[..count]);
+                    }
+                }
             }
         });
     });
