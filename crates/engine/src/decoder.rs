@@ -245,6 +245,11 @@ impl Decoder {
         &self.layers
     }
 
+    /// The norm before the head.
+    pub(crate) fn last_norm(&self) -> &Norm {
+        &self.norm
+    }
+
     /// The quantized head where there is one, for losses that go through the vocabulary piece by piece.
     pub(crate) fn head(&self) -> &Linear {
         &self.head

@@ -298,8 +298,13 @@ impl CustomOp1 for Product {
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
         let mut dx = vec![0.0; x.elem_count()];
-        self.w
-            .backward_input(&values(&dy)?, x.dims2()?.0, &mut dx, self.level);
+        self.w.backward_input(
+            &values(&dy)?,
+            x.dims2()?.0,
+            &mut dx,
+            Precision::F32,
+            self.level,
+        );
         Ok(Some(tensor(dx, x.shape())?))
     }
 }
@@ -370,8 +375,13 @@ impl CustomOp3 for LoraProduct {
         let da = back.t()?.matmul(&x)?;
         let db = (dy.t()?.matmul(&inner)? * scale)?;
         let mut dx = vec![0.0; x.elem_count()];
-        self.w
-            .backward_input(&values(&dy)?, x.dims2()?.0, &mut dx, self.level);
+        self.w.backward_input(
+            &values(&dy)?,
+            x.dims2()?.0,
+            &mut dx,
+            Precision::F32,
+            self.level,
+        );
         add_scaled(&mut dx, 1.0, &values(&back.matmul(&a)?)?);
         Ok((Some(tensor(dx, x.shape())?), Some(da), Some(db)))
     }

@@ -24,7 +24,7 @@ mod x86;
 pub use error::KernelError;
 pub use level::Level;
 pub use mapped::MappedFile;
-pub use matrix::{Precision, QMatrix, forward_together};
+pub use matrix::{Precision, QMatrix, backward_together, forward_together};
 pub use ops::add::add;
 pub use ops::attention::{
     AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, PAGE, Page, attention_backward,
@@ -32,6 +32,7 @@ pub use ops::attention::{
 };
 pub use ops::dropout::DropoutMask;
 pub use ops::gated::{Activation, gated, gated_backward};
+pub use ops::lora::{Lora, lora_backward, lora_forward};
 pub use ops::loss::{
     log_normalisers, log_softmax, softmax_cross_entropy, softmax_cross_entropy_with_gradient,
 };

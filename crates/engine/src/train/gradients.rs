@@ -4,13 +4,18 @@ use std::ops::Range;
 
 use candle_core::{Result, Tensor};
 
-use crate::{lora::LoraWeights, values::read};
+use crate::{
+    lora::{LoraWeights, Target},
+    values::read,
+};
 
 /// A number for every trainable one, tensor after tensor in the order of [`LoraWeights::vars`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gradients {
     values: Vec<f32>,
     tensors: Vec<Range<usize>>,
+    /// Whose factors they are, A's tensor before B's.
+    linears: Vec<(usize, Target)>,
 }
 
 impl Gradients {
@@ -29,6 +34,7 @@ impl Gradients {
         Self {
             values: vec![0.0; end],
             tensors,
+            linears: lora.factors().map(|(linear, _)| linear).collect(),
         }
     }
 
@@ -55,7 +61,18 @@ impl Gradients {
     /// Whether they have the shape of this adapter's tensors.
     pub(super) fn is_of(&self, lora: &LoraWeights) -> bool {
         let lengths = lora.vars().into_iter().map(|(_, var)| var.elem_count());
-        lengths.eq(self.tensors.iter().map(Range::len))
+        let linears = lora.factors().map(|(linear, _)| linear);
+        lengths.eq(self.tensors.iter().map(Range::len)) && linears.eq(self.linears.iter().copied())
+    }
+
+    /// Those of a linear's A and B; empty where it is not trained.
+    pub(super) fn pair_mut(&mut self, layer: usize, target: Target) -> (&mut [f32], &mut [f32]) {
+        let Ok(i) = self.linears.binary_search(&(layer, target)) else {
+            return (&mut [], &mut []);
+        };
+        let (a, b) = (self.tensors[2 * i].clone(), self.tensors[2 * i + 1].clone());
+        let (to_b, from_b) = self.values.split_at_mut(b.start);
+        (&mut to_b[a], &mut from_b[..b.len()])
     }
 
     /// Adds to a tensor's.

@@ -6,6 +6,8 @@
 
 mod composed;
 mod gradients;
+mod host;
+mod layer;
 
 use candle_core::{Result, Tensor};
 use idiolect_kernels::{DropoutMask, Precision};
@@ -72,6 +74,7 @@ impl Default for TrainOptions {
 #[derive(Debug, Default)]
 pub struct Trace {
     kept: Kept,
+    host: Box<host::HostTrace>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +84,8 @@ enum Kept {
     Nothing,
     /// Tensors that know where they came from.
     Graph(Tensor),
+    /// What `host` holds.
+    Slices,
 }
 
 impl Trace {
@@ -104,7 +109,10 @@ impl Decoder {
         trace: &mut Trace,
     ) -> Result<Vec<f32>> {
         self.check_texts(texts)?;
-        self.forward_composed(texts, lora, options, trace)
+        match self.device().is_cpu() {
+            true => self.forward_on_host(texts, lora, options, trace),
+            false => self.forward_composed(texts, lora, options, trace),
+        }
     }
 
     /// Adds the gradient of `Σ weights[i] · nll[i]` over the tokens of the last forward pass to `into`.
@@ -127,6 +135,7 @@ impl Decoder {
                 candle_core::bail!("a backward pass needs a forward pass of its own before it")
             }
             Kept::Graph(nll) => composed::backward(&nll, weights, lora, into),
+            Kept::Slices => self.backward_on_host(trace, weights, lora, into),
         }
     }
 
@@ -143,10 +152,10 @@ impl Decoder {
         trace: &mut Trace,
     ) -> Result<Vec<f32>> {
         self.check_texts(texts)?;
-        // Scoring in tensors knows one precision.
-        let _ = precision;
-        trace.kept = Kept::Nothing;
-        self.score_composed(texts, lora)
+        match self.device().is_cpu() {
+            true => self.score_on_host(texts, lora, precision, trace),
+            false => self.score_composed(texts, lora),
+        }
     }
 
     fn check_texts(&self, texts: &Texts<'_>) -> Result<()> {

@@ -38,8 +38,14 @@ impl DropoutMask {
 
     /// Multiplies the values of a row by the mask.
     pub fn apply(&self, row: usize, values: &mut [f32]) {
+        self.apply_from(row, 0, values);
+    }
+
+    /// The same with the values from column `from`, a multiple of 4, on.
+    pub(crate) fn apply_from(&self, row: usize, from: usize, values: &mut [f32]) {
+        debug_assert!(from.is_multiple_of(VALUES));
         let key = mix(self.key ^ row as u64);
-        for (i, values) in values.chunks_mut(VALUES).enumerate() {
+        for (i, values) in (from / VALUES..).zip(values.chunks_mut(VALUES)) {
             let mut bits = mix(key.wrapping_add(i as u64));
             for value in values {
                 *value *= match (bits & 0xffff) as u32 {
