@@ -127,7 +127,7 @@ fn bench(threads: usize, words: &[String]) -> Result<(), Box<dyn std::error::Err
                     "int8" => w.forward(&x, m, &mut y, Precision::Int8, level),
                     "f32" => w.forward(&x, m, &mut y, Precision::F32, level),
                     "bf16" => w.forward(&x, m, &mut y, Precision::Bf16, level),
-                    _ => w.backward_input(&dy, m, &mut dx, level),
+                    _ => w.backward_input(&dy, m, &mut dx, Precision::F32, level),
                 });
                 let giga_bytes = (w.row_bytes() * rows) as f64 / 1e9;
                 let giga_flops = 2e-9 * (m * rows * cols) as f64;

@@ -50,6 +50,8 @@ pub(crate) struct MatrixUnit {
     pub pack_group: fn(QuantType, &[u8], &mut [Tile], &mut [Tile]),
     /// 32 rows of 16 columns, so many floats apart, as a tile of B.
     pub pack_interleaved: fn(&[f32], usize, &mut Tile, Option<&mut Tile>),
+    /// Twice 16 columns of sixteen rows each, the rows side by side, as a tile of B of those 32 rows.
+    pub pack_columns: fn(&[f32], &[f32], &mut Tile, Option<&mut Tile>),
     /// Calls with the unit configured for this thread. The callee must not wait for other tasks.
     pub with_tiles: fn(&mut dyn FnMut()),
     /// # Safety

@@ -5,6 +5,7 @@ pub(crate) mod planes;
 mod reference;
 mod tiled;
 
+use crate::packed::UNIT;
 use crate::primitives::Primitives;
 use crate::{Level, Precision, QMatrix, team};
 
@@ -64,13 +65,37 @@ fn by_floats(
     }
 }
 
-pub(crate) fn backward_input(w: &QMatrix, dy: &[f32], m: usize, dx: &mut [f32], level: Level) {
-    match level.primitives() {
-        Some(with) => match with.matrix {
-            Some(unit) => planes::backward_input((unit, with), w, dy, m, dx, planes::Parts::Both),
-            None => tiled::backward_input(with, w, dy, m, dx),
-        },
-        None => reference::backward_input(w, dy, m, dx),
+/// `dx` is overwritten with the sum over the products.
+pub(crate) fn backward_input(
+    products: &[(&QMatrix, &[f32])],
+    m: usize,
+    dx: &mut [f32],
+    precision: Precision,
+    level: Level,
+) {
+    let parts = match precision {
+        Precision::Bf16 => planes::Parts::First,
+        Precision::F32 | Precision::Int8 => planes::Parts::Both,
+    };
+    let mut written = false;
+    for (w, dy) in products {
+        if w.rows() == 0 || dx.is_empty() {
+            continue;
+        }
+        // The first product overwrites, so that nothing has to be zeroed.
+        match level.primitives() {
+            Some(with) => match with.matrix {
+                Some(unit) => {
+                    planes::backward_input((unit, with), w, (dy, m), dx, written, parts);
+                }
+                None => tiled::backward_input(with, w, (dy, m), dx, written),
+            },
+            None => reference::backward_input(w, dy, m, dx, written),
+        }
+        written = true;
+    }
+    if !written {
+        dx.fill(0.0);
     }
 }
 
@@ -84,7 +109,7 @@ fn backward_rectangle(w: &QMatrix, m: usize, (tall, wide): (usize, usize)) -> (u
         .cols()
         .div_ceil(threads)
         .clamp(64, 512)
-        .next_multiple_of(w.quant_type().block_size().max(wide));
+        .next_multiple_of(w.quant_type().block_size().max(wide).max(UNIT));
     let down = (2 * threads)
         .div_ceil(w.cols().div_ceil(columns))
         .min(m.div_ceil(MIN_BACKWARD_ROWS))

@@ -8,6 +8,7 @@ use std::cell::Cell;
 
 use crate::QMatrix;
 use crate::matmul::{backward_rectangle, tiled::part_of_row};
+use crate::packed::{GROUP_ROWS, Packed, UNIT};
 use crate::primitives::{MatrixUnit, Primitives};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
@@ -348,16 +349,12 @@ const BACKWARD_CUT: usize = 16 * BACKWARD_ROWS;
 pub(crate) fn backward_input(
     (unit, with): (&MatrixUnit, &Primitives),
     w: &QMatrix,
-    dy: &[f32],
-    m: usize,
+    (dy, m): (&[f32], usize),
     dx: &mut [f32],
+    add: bool,
     parts: Parts,
 ) {
     let (rows, cols, planes) = (w.rows(), w.cols(), parts.planes());
-    if m == 0 || rows == 0 || cols == 0 {
-        dx.fill(0.0);
-        return;
-    }
     let (wide, tall) = backward_rectangle(w, m, (2 * SIDE, 2 * SIDE));
     let across = cols.div_ceil(wide);
     let output = SharedOutput::new(dx, cols);
@@ -373,13 +370,16 @@ pub(crate) fn backward_input(
                     let count = BACKWARD_ROWS.min(cut_rows_of_w - piece);
                     let depth = count.div_ceil(DEPTH);
                     with_tile_scratch(planes * blocks * depth, |tiles| {
-                        decode_interleaved(
-                            (unit, with),
-                            (w, cut_from + piece, count),
-                            (left, width),
-                            planes,
-                            tiles,
-                        );
+                        let rows = (w, cut_from + piece, count);
+                        match w.packed() {
+                            Some(packed) => {
+                                let (to, rest) = tiles.split_at_mut(blocks * depth);
+                                cut_packed((unit, with), rows, packed, (left, width), to, rest);
+                            }
+                            None => {
+                                decode_interleaved((unit, with), rows, (left, width), planes, tiles)
+                            }
+                        }
                         let b = Cut::new(tiles, planes, depth);
                         (unit.with_tiles)(&mut || {
                             for from in (0..depth).step_by(RUN) {
@@ -390,7 +390,7 @@ pub(crate) fn backward_input(
                                             output: &output,
                                             rows: (top + row, height - row),
                                             cols: (left + col, width - col),
-                                            add: cut_from + piece + from > 0,
+                                            add: add || cut_from + piece + from > 0,
                                         };
                                         let a = (a, (top + row) / SIDE, piece / DEPTH + from);
                                         let b = (&b, col / SIDE, from);
@@ -407,6 +407,51 @@ pub(crate) fn backward_input(
             team::for_each(across * m.div_ceil(tall), task);
         });
     }
+}
+
+/// Columns whose packed weights are decoded at a time.
+const UNPACKED: usize = 4 * UNIT;
+
+/// As [`decode_interleaved`] does, of packed weights.
+fn cut_packed(
+    (unit, with): (&MatrixUnit, &Primitives),
+    (w, first, count): (&QMatrix, usize, usize),
+    packed: &Packed,
+    (left, width): (usize, usize),
+    to: &mut [Tile],
+    rest: &mut [Tile],
+) {
+    const _: () = assert!(DEPTH == 2 * GROUP_ROWS && UNIT.is_multiple_of(SIDE));
+    let depth = count.div_ceil(DEPTH);
+    let block = SIDE * GROUP_ROWS;
+    with_scratch(2 * UNPACKED * GROUP_ROWS, |scratch| {
+        for k in 0..depth {
+            for from in (0..width).step_by(UNPACKED) {
+                let columns = UNPACKED.min(width - from);
+                let (halves, _) = scratch.split_at_mut(2 * columns * GROUP_ROWS);
+                let halves_of = halves.chunks_exact_mut(columns * GROUP_ROWS);
+                for (half, to) in halves_of.enumerate() {
+                    let row = first + k * DEPTH + half * GROUP_ROWS;
+                    if row < w.rows() {
+                        let group = packed.group(row / GROUP_ROWS, w.rows());
+                        let units = (w.cols() / UNIT, (left + from) / UNIT);
+                        (with.unpack)(w.quant_type(), group, units.0, units.1, to);
+                    } else {
+                        to.fill(0.0);
+                    }
+                }
+                let (low, high) = halves.split_at(columns * GROUP_ROWS);
+                for (i, (low, high)) in low
+                    .chunks_exact(block)
+                    .zip(high.chunks_exact(block))
+                    .enumerate()
+                {
+                    let tile = (from / SIDE + i) * depth + k;
+                    (unit.pack_columns)(low, high, &mut to[tile], rest.get_mut(tile));
+                }
+            }
+        }
+    });
 }
 
 /// Rows `first..` of W, columns `left..`, as tiles of B: `[planes, blocks of columns, depth]`.

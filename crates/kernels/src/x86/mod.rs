@@ -83,6 +83,7 @@ pub(crate) static AMX: Primitives =
                 amx::pack_transposed(w, stride, to, rest)
             },
             pack_group: |ty, group, to, rest| unsafe { planes512::pack_group(ty, group, to, rest) },
+            pack_columns: |low, high, to, rest| unsafe { amx::pack_columns(low, high, to, rest) },
             pack_interleaved: |w, stride, to, rest| unsafe {
                 amx::pack_interleaved(w, stride, to, rest)
             },
