@@ -104,7 +104,7 @@ pub fn steps_of(examples: &[Example], settings: &Settings) -> u32 {
         .sum()
 }
 
-/// Trains on the model's own threads. Same data, settings, device and instruction level: the same weights, bit for bit,
+/// Trains with the model's own threads. Same data, settings, device and instruction level: the same weights, bit for bit,
 /// whether the run was interrupted and resumed or not.
 ///
 /// # Errors
