@@ -121,6 +121,7 @@ pub fn sft(
         step: 0,
         loss: None,
         held_out: base,
+        ..LossPoint::default()
     }));
     let mut step = 0;
     let mut ended_early = String::new();
@@ -158,6 +159,7 @@ pub fn sft(
                 step,
                 loss: Some(loss),
                 held_out: now,
+                ..LossPoint::default()
             }));
             if settings.early_stop
                 && best.rises >= 2
