@@ -288,7 +288,7 @@ impl<'r, 'a> Run<'r, 'a> {
         update.point.held_out = held_out;
         update.held_out_preference = start.and_then(|sum| sum.preference());
         update.reading = reading;
-        let control = observer.update(update);
+        let control = observer.update(update.drawn(self.held_out.examples.is_empty()));
         self.obey(control, observer)
     }
 
@@ -445,7 +445,7 @@ impl<'r, 'a> Run<'r, 'a> {
         if last {
             self.progress.ended = Some(String::new());
         }
-        let control = observer.update(update);
+        let control = observer.update(update.drawn(self.held_out.examples.is_empty()));
         let due = self.task.checkpoints.as_ref().is_some_and(|c| {
             on_grid || self.progress.ended.is_some() || self.saved.elapsed() >= c.every
         });
@@ -526,7 +526,7 @@ impl<'r, 'a> Run<'r, 'a> {
             point: LossPoint {
                 step: self.progress.step,
                 loss,
-                held_out: None,
+                ..LossPoint::default()
             },
             steps: self.progress.steps,
             tokens: self.progress.tokens,
