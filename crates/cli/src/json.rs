@@ -60,6 +60,8 @@ pub fn draft(draft: &Draft) -> Value {
         "ended": draft.ended,
         "meters": draft.meters,
         "kept": draft.kept,
+        "edited": draft.edited,
+        "thumb": draft.thumb,
     })
 }
 

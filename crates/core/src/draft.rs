@@ -109,6 +109,31 @@ pub struct AdapterUse {
     pub id: AdapterId,
     /// 0 = off, 1 = as trained; up to 2.
     pub scale: f64,
+    /// How far tokens are moved on from what the base model alone would write, 0 = not at all; up to 2.
+    #[serde(default)]
+    pub contrast: f64,
+}
+
+impl AdapterUse {
+    /// The voice at a strength, without contrast.
+    pub fn new(id: AdapterId, scale: f64) -> Self {
+        Self {
+            id,
+            scale,
+            contrast: 0.0,
+        }
+    }
+}
+
+/// What the person thinks of a single draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum Thumb {
+    /// More of this.
+    Up,
+    /// Less of this.
+    Down,
 }
 
 /// How tokens are drawn. Every field has a default, so a front sends only what the person changed.
@@ -198,12 +223,21 @@ pub struct Draft {
     pub model: String,
     /// The adapter, if one was on.
     pub adapter: Option<AdapterUse>,
+    /// Further trained voices that were on beside it.
+    #[serde(default)]
+    pub other_adapters: Vec<AdapterUse>,
     /// Why it ended: `stop`, `length`, `cancelled`.
     pub ended: String,
     /// How it compares with the person's texts.
     pub meters: Meters,
     /// The person keeps it.
     pub kept: bool,
+    /// The draft as the person corrected it.
+    #[serde(default)]
+    pub edited: Option<String>,
+    /// What the person thinks of it.
+    #[serde(default)]
+    pub thumb: Option<Thumb>,
     /// RFC 3339, UTC.
     pub created_at: String,
 }

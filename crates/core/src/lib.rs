@@ -16,6 +16,7 @@ pub mod profile;
 pub mod reading;
 pub mod sample;
 pub mod space;
+pub mod training;
 pub mod vote;
 
 pub use error::{ErrorCode, UserError};

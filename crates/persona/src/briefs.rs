@@ -27,7 +27,12 @@ impl Briefs {
     /// "Write a text of about N words about {subject}. Use these words: …": length and content words, no style.
     /// Without a subject the words alone say what it is about.
     pub fn of(&self, text: &str, subject: Option<&str>) -> String {
-        let words = (segment::word_count(text).max(10) + 5) / 10 * 10;
+        self.of_kind("a text", text, subject)
+    }
+
+    /// The same with the kind of text in words: "an email".
+    pub fn of_kind(&self, kind: &str, text: &str, subject: Option<&str>) -> String {
+        let words = rounded_words(text);
         let about = subject
             .map(str::trim)
             .filter(|s| !s.is_empty())
@@ -38,8 +43,13 @@ impl Briefs {
         } else {
             format!(" Use these words: {list}.")
         };
-        format!("Write a text of about {words} words{about}.{use_words}")
+        format!("Write {kind} of about {words} words{about}.{use_words}")
     }
+}
+
+/// Its length as briefs name it, to the next ten.
+pub(crate) fn rounded_words(text: &str) -> usize {
+    (segment::word_count(text).max(10) + 5) / 10 * 10
 }
 
 /// A neutral brief for this text with no other text to compare with.
@@ -91,6 +101,11 @@ mod tests {
             "{brief}"
         );
         assert!(!brief.contains(['!', '(', ';']), "style leaked: {brief}");
+        let email = Briefs::new(&[text]).of_kind("an email", text, None);
+        assert!(
+            email.starts_with("Write an email of about 30 words. Use"),
+            "{email}"
+        );
         assert!(
             !from_text("Oh.", None).contains("Use these words"),
             "nothing to use"

@@ -15,6 +15,7 @@ pub mod dimensions;
 pub mod error;
 pub mod hypotheses;
 pub mod likelihood;
+pub mod playback;
 pub mod prompts;
 pub mod psoups;
 pub mod reliability;

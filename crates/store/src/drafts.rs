@@ -1,7 +1,7 @@
 //! Drafts: generated texts, and the samples whose words stood in their prompts.
 
 use idiolect_core::{
-    draft::{AdapterUse, Draft, Meters},
+    draft::{AdapterUse, Draft, Meters, Thumb},
     ids::{AdapterId, DraftId, ProfileId, SampleId},
 };
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -15,11 +15,12 @@ use crate::{
     value::{Json, Word},
 };
 
-const COLUMNS: &str = "d.id, d.profile, d.intent, d.method, d.brief, d.prompt, d.text, d.tokens, d.prompt_tokens, d.seconds, d.tokens_per_second, d.sampling, d.model, d.adapter, d.adapter_scale, d.ended, d.meters, d.kept, d.created_at";
+const COLUMNS: &str = "d.id, d.profile, d.intent, d.method, d.brief, d.prompt, d.text, d.tokens, d.prompt_tokens, d.seconds, d.tokens_per_second, d.sampling, d.model, d.adapter, d.adapter_scale, d.adapter_contrast, d.other_adapters, d.edited, d.thumb, d.ended, d.meters, d.kept, d.created_at";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Draft> {
     let adapter: Option<String> = row.get("adapter")?;
     let scale: Option<f64> = row.get("adapter_scale")?;
+    let contrast: f64 = row.get("adapter_contrast")?;
     Ok(Draft {
         id: DraftId(row.get("id")?),
         profile: ProfileId(row.get("profile")?),
@@ -37,10 +38,14 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Draft> {
         adapter: adapter.zip(scale).map(|(id, scale)| AdapterUse {
             id: AdapterId(id),
             scale,
+            contrast,
         }),
+        other_adapters: row.get::<_, Json<_>>("other_adapters")?.0,
         ended: row.get("ended")?,
         meters: row.get::<_, Json<_>>("meters")?.0,
         kept: row.get("kept")?,
+        edited: row.get("edited")?,
+        thumb: row.get::<_, Option<Word<_>>>("thumb")?.map(|word| word.0),
         created_at: row.get("created_at")?,
     })
 }
@@ -67,8 +72,10 @@ impl Store {
             };
             tx.prepare_cached(
                 "INSERT INTO drafts (id, profile, intent, method, brief, prompt, text, tokens, prompt_tokens, seconds,
-                 tokens_per_second, sampling, model, adapter, adapter_scale, ended, meters, kept, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                 tokens_per_second, sampling, model, adapter, adapter_scale, ended, meters, kept, created_at,
+                 adapter_contrast, other_adapters, edited, thumb)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+                 ?21, ?22, ?23)",
             )?
             .execute(params![
                 stored.id.as_str(),
@@ -90,6 +97,10 @@ impl Store {
                 Json(&stored.meters),
                 stored.kept,
                 stored.created_at,
+                stored.adapter.as_ref().map_or(0.0, |a| a.contrast),
+                Json(&stored.other_adapters),
+                stored.edited,
+                stored.thumb.as_ref().map(Word),
             ])
             .map_err(|e| StoreError::from(e).duplicate_of(Thing::Draft))?;
             let mut link = tx.prepare_cached(
@@ -195,6 +206,40 @@ impl Store {
             let rows = tx.execute(
                 "UPDATE drafts SET meters = ?2 WHERE id = ?1",
                 params![id.as_str(), Json(meters)],
+            )?;
+            touched(rows, id)?;
+            get(tx, id)
+        })
+    }
+
+    /// Keeps the draft as the person corrected it; none takes the correction back. What was written stays as it is.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn set_edited(&self, id: &DraftId, edited: Option<&str>) -> Result<Draft> {
+        self.write(|tx| {
+            let rows = tx.execute(
+                "UPDATE drafts SET edited = ?2, edited_at = ?3 WHERE id = ?1",
+                params![id.as_str(), edited, edited.map(|_| self.timestamp())],
+            )?;
+            touched(rows, id)?;
+            get(tx, id)
+        })
+    }
+
+    /// Keeps what the person thinks of it; none forgets it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn set_thumb(&self, id: &DraftId, thumb: Option<Thumb>) -> Result<Draft> {
+        self.write(|tx| {
+            let rows = tx.execute(
+                "UPDATE drafts SET thumb = ?2, thumb_at = ?3 WHERE id = ?1",
+                params![
+                    id.as_str(),
+                    thumb.as_ref().map(Word),
+                    thumb.map(|_| self.timestamp())
+                ],
             )?;
             touched(rows, id)?;
             get(tx, id)

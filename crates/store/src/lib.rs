@@ -16,6 +16,7 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 mod adapters;
+mod briefs;
 mod cache;
 mod drafts;
 mod error;
@@ -24,6 +25,7 @@ mod hypotheses;
 mod ids;
 mod jobs;
 mod lineage;
+mod linked;
 mod migrations;
 mod models;
 mod open;
@@ -42,6 +44,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use briefs::StoredBrief;
 pub use cache::CacheKey;
 pub use error::{Result, StoreError, Thing};
 pub use eval_rows::EvalKey;

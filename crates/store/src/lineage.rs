@@ -18,7 +18,7 @@ pub struct Derived {
     pub drafts: Vec<DraftId>,
     /// Runs that learned from it.
     pub runs: Vec<RunId>,
-    /// Adapters that learned from it.
+    /// Adapters that learned from it, or from an adapter or a draft that did.
     pub adapters: Vec<AdapterId>,
     /// Ids of dimensions whose evidence quotes it.
     pub readings: Vec<String>,
@@ -38,6 +38,15 @@ fn ids<T: From<String>>(tx: &Transaction<'_>, sql: &str, key: &str) -> Result<Ve
 
 fn count(tx: &Transaction<'_>, sql: &str, key: &str) -> Result<u32> {
     Ok(tx.prepare_cached(sql)?.query_row([key], |row| row.get(0))?)
+}
+
+/// Adapters that `from` selects, and all that were made from those.
+fn descendants(from: &str) -> String {
+    format!(
+        "WITH RECURSIVE touched (adapter) AS ({from} UNION
+         SELECT p.adapter FROM adapter_parents p JOIN touched t ON p.parent = t.adapter)
+         SELECT adapter FROM touched ORDER BY adapter"
+    )
 }
 
 impl Derived {
@@ -61,7 +70,10 @@ impl Derived {
             )?,
             adapters: ids(
                 tx,
-                "SELECT DISTINCT adapter FROM adapter_samples WHERE sample = ?1 ORDER BY adapter",
+                &descendants(
+                    "SELECT adapter FROM adapter_samples WHERE sample = ?1 UNION
+                     SELECT l.adapter FROM adapter_drafts l JOIN draft_samples d ON d.draft = l.draft WHERE d.sample = ?1",
+                ),
                 key,
             )?,
             readings: ids(
@@ -83,6 +95,16 @@ impl Derived {
     pub(crate) fn of_draft(tx: &Transaction<'_>, id: &DraftId) -> Result<Self> {
         let key = id.as_str();
         Ok(Self {
+            runs: ids(
+                tx,
+                "SELECT DISTINCT run FROM run_drafts WHERE draft = ?1 ORDER BY run",
+                key,
+            )?,
+            adapters: ids(
+                tx,
+                &descendants("SELECT adapter FROM adapter_drafts WHERE draft = ?1"),
+                key,
+            )?,
             pairs: count(
                 tx,
                 "SELECT count(*) FROM pairs WHERE ?1 IN (left_draft, right_draft)",
@@ -102,7 +124,13 @@ impl Derived {
         Ok(Self {
             drafts: ids(
                 tx,
-                "SELECT id FROM drafts WHERE adapter = ?1 ORDER BY row",
+                "SELECT id FROM drafts WHERE adapter = ?1 OR EXISTS
+                 (SELECT 1 FROM json_each(other_adapters) e WHERE e.value ->> '$.id' = ?1) ORDER BY row",
+                key,
+            )?,
+            adapters: ids(
+                tx,
+                &descendants("SELECT adapter FROM adapter_parents WHERE parent = ?1"),
                 key,
             )?,
             pairs: count(tx, "SELECT count(*) FROM pairs WHERE adapter = ?1", key)?,

@@ -30,6 +30,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0002_others_words.sql"),
         in_snapshots: true,
     },
+    Migration {
+        name: "align",
+        sql: include_str!("migrations/0003_align.sql"),
+        in_snapshots: false,
+    },
 ];
 
 /// "IDLT" in `application_id`: tells our database from any other SQLite file.

@@ -33,6 +33,8 @@ pub struct Pair {
     pub of: u32,
     /// The adapter under test, where the round is a re-test.
     pub adapter: Option<AdapterId>,
+    /// The adapter it is held against there, where that is not the base model.
+    pub against: Option<AdapterId>,
     /// RFC 3339, UTC; filled in when empty.
     pub created_at: String,
 }
@@ -48,10 +50,11 @@ pub struct VotedPair {
     pub right: Draft,
     /// The adapter under test, where the round was a re-test.
     pub adapter: Option<AdapterId>,
+    /// The adapter it was held against there, where that was not the base model.
+    pub against: Option<AdapterId>,
 }
 
-const COLUMNS: &str =
-    "p.id, p.profile, p.left_draft, p.right_draft, p.seed, p.number, p.of, p.adapter, p.created_at";
+const COLUMNS: &str = "p.id, p.profile, p.left_draft, p.right_draft, p.seed, p.number, p.of, p.adapter, p.against, p.created_at";
 
 fn pair_from_row(row: &Row<'_>) -> rusqlite::Result<Pair> {
     Ok(Pair {
@@ -63,6 +66,7 @@ fn pair_from_row(row: &Row<'_>) -> rusqlite::Result<Pair> {
         number: row.get("number")?,
         of: row.get("of")?,
         adapter: row.get::<_, Option<String>>("adapter")?.map(AdapterId),
+        against: row.get::<_, Option<String>>("against")?.map(AdapterId),
         created_at: row.get("created_at")?,
     })
 }
@@ -91,16 +95,17 @@ fn voted(tx: &Transaction<'_>, condition: &str, key: &str) -> Result<Vec<VotedPa
             voter: row.get::<_, Json<_>>("voter")?.0,
             cast_at: row.get("cast_at")?,
         };
-        Ok((vote, pair.adapter))
+        Ok((vote, pair.adapter, pair.against))
     })?;
     let mut all = Vec::new();
     for row in rows {
-        let (vote, adapter) = row?;
+        let (vote, adapter, against) = row?;
         all.push(VotedPair {
             left: drafts::get(tx, &vote.left)?,
             right: drafts::get(tx, &vote.right)?,
             vote,
             adapter,
+            against,
         });
     }
     Ok(all)
@@ -125,8 +130,8 @@ impl Store {
             ..pair.clone()
         };
         tx.prepare_cached(
-            "INSERT INTO pairs (id, profile, left_draft, right_draft, seed, number, of, adapter, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO pairs (id, profile, left_draft, right_draft, seed, number, of, adapter, created_at, against)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             stored.id.as_str(),
@@ -138,6 +143,7 @@ impl Store {
             stored.of,
             stored.adapter.as_ref().map(AdapterId::as_str),
             stored.created_at,
+            stored.against.as_ref().map(AdapterId::as_str),
         ])
         .map_err(|e| StoreError::from(e).duplicate_of(Thing::Pair))?;
         Ok(stored)

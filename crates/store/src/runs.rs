@@ -1,8 +1,8 @@
 //! Training runs with their loss curves, a row a point.
 
 use idiolect_core::{
-    adapter::{LossPoint, Run},
-    ids::{AdapterId, ProfileId, RunId, SampleId},
+    adapter::{LossPoint, Run, RunStatus},
+    ids::{AdapterId, ProfileId, RunId},
 };
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
@@ -10,11 +10,14 @@ use crate::{
     Store,
     error::{Result, StoreError, Thing},
     ids::{require, touched},
+    linked,
     value::{Json, Word},
 };
 
 const SELECT: &str = "SELECT r.id, r.profile, r.model, r.objective, r.settings, r.status, r.message, r.tokens_per_second,
-    r.peak_bytes, r.seconds, r.started_at, (SELECT a.id FROM adapters a WHERE a.run = r.id) AS adapter FROM runs r";
+    r.peak_bytes, r.seconds, r.started_at, r.parent, (SELECT a.id FROM adapters a WHERE a.run = r.id) AS adapter,
+    r.status IN ('paused', 'cut_short', 'failed') AND r.checkpoints IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM adapters a WHERE a.run = r.id) AS resumable FROM runs r";
 
 /// Everything but samples and curve, which are rows of their own.
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Run> {
@@ -22,9 +25,12 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Run> {
         id: RunId(row.get("id")?),
         profile: ProfileId(row.get("profile")?),
         model: row.get("model")?,
-        objective: row.get("objective")?,
+        objective: row.get::<_, Word<_>>("objective")?.0,
         settings: row.get::<_, Json<_>>("settings")?.0,
         samples: Vec::new(),
+        votes: Vec::new(),
+        drafts: Vec::new(),
+        parent: row.get::<_, Option<String>>("parent")?.map(AdapterId),
         status: row.get::<_, Word<_>>("status")?.0,
         message: row.get("message")?,
         curve: Vec::new(),
@@ -32,18 +38,17 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Run> {
         peak_bytes: row.get::<_, i64>("peak_bytes")?.cast_unsigned(),
         seconds: row.get("seconds")?,
         adapter: row.get::<_, Option<String>>("adapter")?.map(AdapterId),
+        resumable: row.get("resumable")?,
         started_at: row.get("started_at")?,
     })
 }
 
 fn complete(tx: &Transaction<'_>, mut run: Run) -> Result<Run> {
-    let mut samples =
-        tx.prepare_cached("SELECT sample FROM run_samples WHERE run = ?1 ORDER BY position")?;
-    run.samples = samples
-        .query_map([run.id.as_str()], |row| Ok(SampleId(row.get(0)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+    run.samples = linked::RUN_SAMPLES.of(tx, run.id.as_str())?;
+    run.votes = linked::RUN_VOTES.of(tx, run.id.as_str())?;
+    run.drafts = linked::RUN_DRAFTS.of(tx, run.id.as_str())?;
     let mut points = tx.prepare_cached(
-        "SELECT step, loss, held_out FROM loss_points WHERE run = ?1 ORDER BY step",
+        "SELECT step, loss, held_out, style, copied, margin, accuracy FROM loss_points WHERE run = ?1 ORDER BY step",
     )?;
     run.curve = points
         .query_map([run.id.as_str()], |row| {
@@ -51,6 +56,10 @@ fn complete(tx: &Transaction<'_>, mut run: Run) -> Result<Run> {
                 step: row.get(0)?,
                 loss: row.get(1)?,
                 held_out: row.get(2)?,
+                style: row.get(3)?,
+                copied: row.get(4)?,
+                margin: row.get(5)?,
+                accuracy: row.get(6)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -66,18 +75,37 @@ fn get(tx: &Transaction<'_>, id: &RunId) -> Result<Run> {
     complete(tx, run)
 }
 
+fn checkpoints(tx: &Transaction<'_>, id: &RunId) -> Result<Option<String>> {
+    tx.prepare_cached("SELECT checkpoints FROM runs WHERE id = ?1")?
+        .query_row([id.as_str()], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| StoreError::not_found(Thing::Run, id.as_str()))
+}
+
 fn put_point(tx: &Transaction<'_>, run: &RunId, point: &LossPoint) -> Result<()> {
     tx.prepare_cached(
-        "INSERT INTO loss_points (run, step, loss, held_out) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET loss = coalesce(excluded.loss, loss), held_out = coalesce(excluded.held_out, held_out)",
+        "INSERT INTO loss_points (run, step, loss, held_out, style, copied, margin, accuracy)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT DO UPDATE SET loss = coalesce(excluded.loss, loss), held_out = coalesce(excluded.held_out, held_out),
+         style = coalesce(excluded.style, style), copied = coalesce(excluded.copied, copied),
+         margin = coalesce(excluded.margin, margin), accuracy = coalesce(excluded.accuracy, accuracy)",
     )?
-    .execute(params![run.as_str(), point.step, point.loss, point.held_out])?;
+    .execute(params![
+        run.as_str(),
+        point.step,
+        point.loss,
+        point.held_out,
+        point.style,
+        point.copied,
+        point.margin,
+        point.accuracy
+    ])?;
     Ok(())
 }
 
 impl Store {
-    /// Stores a run that begins. An empty `id` or `started_at` is filled in; `adapter` is not
-    /// stored here: it is whichever adapter names this run. While `status` is running or paused the
+    /// Stores a run that begins. An empty `id` or `started_at` is filled in; `adapter` and
+    /// `resumable` are not stored here: an adapter names its run, and checkpoints make it resumable. While `status` is running or paused the
     /// run belongs to this opening: if the process ends, the next opening marks it cut short.
     ///
     /// # Errors
@@ -88,13 +116,13 @@ impl Store {
             let id = self.id_or_fresh(tx, &run.id)?;
             tx.prepare_cached(
                 "INSERT INTO runs (id, profile, model, objective, settings, status, message, tokens_per_second, peak_bytes,
-                 seconds, started_at, holder) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 seconds, started_at, holder, parent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 id.as_str(),
                 run.profile.as_str(),
                 run.model,
-                run.objective,
+                Word(&run.objective),
                 Json(&run.settings),
                 Word(&run.status),
                 run.message,
@@ -103,14 +131,12 @@ impl Store {
                 run.seconds,
                 self.timestamp_or(&run.started_at),
                 self.0.presence.token(),
+                run.parent.as_ref().map(AdapterId::as_str),
             ])
             .map_err(|e| StoreError::from(e).duplicate_of(Thing::Run))?;
-            let mut link = tx.prepare_cached(
-                "INSERT INTO run_samples (run, position, sample) VALUES (?1, ?2, ?3)",
-            )?;
-            for (position, sample) in (0u32..).zip(&run.samples) {
-                link.execute(params![id.as_str(), position, sample.as_str()])?;
-            }
+            linked::RUN_SAMPLES.put(tx, id.as_str(), &run.samples)?;
+            linked::RUN_VOTES.put(tx, id.as_str(), &run.votes)?;
+            linked::RUN_DRAFTS.put(tx, id.as_str(), &run.drafts)?;
             for point in &run.curve {
                 put_point(tx, &id, point)?;
             }
@@ -151,6 +177,64 @@ impl Store {
         self.write(|tx| {
             require(tx, id)?;
             put_point(tx, id, point)
+        })
+    }
+
+    /// Says where a run's checkpoints are, a folder relative to the home; none: they are gone, and it cannot be taken up.
+    /// The answer is the folder it had.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn set_checkpoints(&self, id: &RunId, folder: Option<&str>) -> Result<Option<String>> {
+        self.write(|tx| {
+            let before = checkpoints(tx, id)?;
+            tx.execute(
+                "UPDATE runs SET checkpoints = ?2 WHERE id = ?1",
+                params![id.as_str(), folder],
+            )?;
+            Ok(before)
+        })
+    }
+
+    /// Where a run's checkpoints are, a folder relative to the home.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn checkpoints(&self, id: &RunId) -> Result<Option<String>> {
+        self.read(|tx| checkpoints(tx, id))
+    }
+
+    /// Takes up a run that ended before its time: it belongs to this opening from now on and is running.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn take_up_run(&self, id: &RunId) -> Result<Run> {
+        self.write(|tx| {
+            let rows = tx.execute(
+                "UPDATE runs SET status = ?2, message = '', holder = ?3 WHERE id = ?1",
+                params![
+                    id.as_str(),
+                    Word(&RunStatus::Running),
+                    self.0.presence.token()
+                ],
+            )?;
+            touched(rows, id)?;
+            get(tx, id)
+        })
+    }
+
+    /// Takes the points after `step` off a run's curve: they come again.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn rewind_curve(&self, id: &RunId, step: u32) -> Result<Run> {
+        self.write(|tx| {
+            require(tx, id)?;
+            tx.execute(
+                "DELETE FROM loss_points WHERE run = ?1 AND step > ?2",
+                params![id.as_str(), step],
+            )?;
+            get(tx, id)
         })
     }
 

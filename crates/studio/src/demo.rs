@@ -4,12 +4,8 @@
 use std::time::Instant;
 
 use idiolect_core::{
-    UserError,
-    adapter::{Adapter, SftSettings},
-    draft::Draft,
-    ids::ProfileId,
-    profile::Intent,
-    vote::Choice,
+    UserError, adapter::Adapter, draft::Draft, ids::ProfileId, profile::Intent,
+    training::TrainSettings, vote::Choice,
 };
 use idiolect_llm::{AdapterSource, Message};
 use idiolect_persona::{
@@ -198,9 +194,9 @@ fn journey(
 
     let request = Request::AlignSft {
         profile: profile.clone(),
-        settings: SftSettings {
+        settings: TrainSettings {
             seed,
-            ..SftSettings::default()
+            ..TrainSettings::default()
         },
         model: None,
         name: Some(format!("{}'s voice", author.name)),

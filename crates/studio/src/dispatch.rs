@@ -111,6 +111,8 @@ pub(crate) fn run(
         }
         Request::DraftList { profile } => writing::list(ctx, &profile),
         Request::DraftKeep { draft, keep } => writing::keep(ctx, &draft, keep),
+        Request::DraftEdit { draft, text } => writing::edit(ctx, &draft, text.as_deref()),
+        Request::DraftThumb { draft, thumb } => writing::thumb(ctx, &draft, thumb),
         Request::DraftDelete { draft } => writing::delete(ctx, &draft),
         Request::DraftDiff { left, right } => writing::diff(ctx, &left, &right),
 

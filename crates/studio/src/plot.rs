@@ -307,7 +307,10 @@ fn shorten(text: &str, letters: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use idiolect_core::adapter::{RunStatus, SftSettings};
+    use idiolect_core::{
+        adapter::RunStatus,
+        training::{Objective, TrainSettings},
+    };
 
     use super::*;
 
@@ -316,9 +319,12 @@ mod tests {
             id: "r-1".into(),
             profile: "p-1".into(),
             model: "m".into(),
-            objective: "sft".into(),
-            settings: SftSettings::default(),
+            objective: Objective::Sft,
+            settings: TrainSettings::default(),
             samples: vec![],
+            votes: vec![],
+            drafts: vec![],
+            parent: None,
             status: RunStatus::Finished,
             message: String::new(),
             curve: vec![
@@ -326,22 +332,26 @@ mod tests {
                     step: 0,
                     loss: None,
                     held_out: Some(3.4),
+                    ..LossPoint::default()
                 },
                 LossPoint {
                     step: 1,
                     loss: Some(3.5),
                     held_out: None,
+                    ..LossPoint::default()
                 },
                 LossPoint {
                     step: 2,
                     loss: Some(3.1),
                     held_out: Some(3.2),
+                    ..LossPoint::default()
                 },
             ],
             tokens_per_second: 0.0,
             peak_bytes: 0,
             seconds: 0.0,
             adapter: None,
+            resumable: false,
             started_at: String::new(),
         }
     }

@@ -67,10 +67,7 @@ fn write_pairs(
             brief,
             words: None,
         };
-        let trained = AdapterUse {
-            id: adapter.clone(),
-            scale: 1.0,
-        };
+        let trained = AdapterUse::new(adapter.clone(), 1.0);
         // The same seed on both sides: what differs is the voice.
         let columns = [
             base_column(TOKENS, seed + number, None),

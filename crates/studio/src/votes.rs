@@ -65,6 +65,7 @@ pub(crate) fn shuffled(a: &Draft, b: &Draft, seed: u64) -> Pair {
         number: 1,
         of: 1,
         adapter: None,
+        against: None,
         created_at: String::new(),
     }
 }
@@ -293,9 +294,12 @@ mod tests {
             sampling: Default::default(),
             model: model.into(),
             adapter: None,
+            other_adapters: vec![],
             ended: String::new(),
             meters: Default::default(),
             kept: false,
+            edited: None,
+            thumb: None,
             created_at: String::new(),
         }
     }
@@ -314,6 +318,7 @@ mod tests {
             left,
             right,
             adapter: None,
+            against: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use idiolect_core::{
     ErrorCode, UserError,
-    draft::{AdapterUse, Draft, Meters, Method},
+    draft::{AdapterUse, Draft, Meters, Method, Thumb},
     ids::{DraftId, ProfileId, SampleId},
     profile::Intent,
     sample::Sample,
@@ -10,11 +10,11 @@ use idiolect_core::{
 use idiolect_llm::{AdapterSource, GenerateRequest, Generation, TextModel, guard};
 use idiolect_persona::{Passage, hypotheses, prompts};
 use idiolect_text::{
-    ReferenceStyle,
     diff::{self, Change},
     features,
-    fingerprint::{mean_vector, style_distance},
+    fingerprint::mean_vector,
     leakage,
+    meters::style_match,
 };
 
 use crate::{
@@ -235,9 +235,12 @@ fn to_draft(
         sampling: planned.column.sampling.clone(),
         model: writer.file.id.clone(),
         adapter: planned.column.adapter.clone(),
+        other_adapters: Vec::new(),
         ended: generation.ended.as_str().to_owned(),
         meters: meter.read(&generation.text),
         kept: false,
+        edited: None,
+        thumb: None,
         created_at: String::new(),
     }
 }
@@ -266,11 +269,7 @@ impl<'a> Meter<'a> {
         let style_match = self
             .own
             .as_ref()
-            .and_then(|own| {
-                style_distance(&features::measure(text), own, ReferenceStyle::shipped())
-            })
-            // A distance of 1 is usual between two texts of one writer.
-            .map(|distance| if distance <= 1.0 { 1.0 } else { 1.0 / distance });
+            .and_then(|own| style_match(&features::measure(text), own));
         let texts: Vec<&str> = self
             .subject
             .samples
@@ -313,6 +312,12 @@ pub(crate) fn adapter_source(
             "1 is as trained.",
         ));
     }
+    if used.contrast != 0.0 {
+        return Err(usage(
+            "This version writes without contrast.",
+            "Leave contrast at 0 and use the strength instead.",
+        ));
+    }
     Ok(AdapterSource {
         dir: ctx.studio.adapter_dir(&used.id),
         scale: used.scale as f32,
@@ -352,6 +357,47 @@ pub(crate) fn keep(ctx: &mut Ctx, draft: &DraftId, keep: bool) -> Result<Respons
     }
     .told()?;
     Ok(Response::Draft { draft })
+}
+
+/// The longest correction, in bytes; a draft has a few thousand at most.
+const LONGEST_EDIT: usize = 100_000;
+
+pub(crate) fn edit(
+    ctx: &mut Ctx,
+    draft: &DraftId,
+    text: Option<&str>,
+) -> Result<Response, UserError> {
+    let store = &ctx.studio.store;
+    let found = store.draft(draft).told()?;
+    // Text that says what the draft says is no correction.
+    let edited = text
+        .map(str::trim)
+        .filter(|text| *text != found.text.trim());
+    if edited.is_some_and(str::is_empty) {
+        return Err(usage(
+            "A draft that is corrected to nothing teaches nothing.",
+            "Type how you would have put it, or give it a thumb down instead.",
+        ));
+    }
+    if edited.is_some_and(|text| text.len() > LONGEST_EDIT) {
+        return Err(usage(
+            "This is too long to be a correction of a draft.",
+            "Add it as a sample instead.",
+        ));
+    }
+    Ok(Response::Draft {
+        draft: store.set_edited(draft, edited).told()?,
+    })
+}
+
+pub(crate) fn thumb(
+    ctx: &mut Ctx,
+    draft: &DraftId,
+    thumb: Option<Thumb>,
+) -> Result<Response, UserError> {
+    Ok(Response::Draft {
+        draft: ctx.studio.store.set_thumb(draft, thumb).told()?,
+    })
 }
 
 pub(crate) fn delete(ctx: &mut Ctx, draft: &DraftId) -> Result<Response, UserError> {

@@ -16,8 +16,10 @@ mod figures;
 pub mod fingerprint;
 pub mod language;
 pub mod leakage;
+
 pub mod lexical;
 pub mod lexicons;
+pub mod meters;
 pub mod readability;
 pub mod reference;
 pub mod retrieve;

@@ -237,10 +237,10 @@ pub fn score(s: &Session, args: ScoreArgs) -> Result<(), UserError> {
         })?
     };
     let adapter = match &args.adapter {
-        Some(named) => Some(AdapterUse {
-            id: s.studio.adapter_id(named)?,
-            scale: args.adapter_scale,
-        }),
+        Some(named) => Some(AdapterUse::new(
+            s.studio.adapter_id(named)?,
+            args.adapter_scale,
+        )),
         None => None,
     };
     let Response::Score { report } = s.ask(Request::Score {

@@ -1,6 +1,6 @@
 //! Training, trained voices and their blind re-tests.
 
-use idiolect_core::{UserError, adapter::SftSettings};
+use idiolect_core::{UserError, training::TrainSettings};
 use idiolect_studio::api::{Request, Response};
 use serde_json::json;
 
@@ -54,9 +54,9 @@ pub fn align(s: &Session, command: Align) -> Result<(), UserError> {
     Ok(())
 }
 
-fn settings(args: &SftArgs) -> SftSettings {
-    let base = SftSettings::default();
-    SftSettings {
+fn settings(args: &SftArgs) -> TrainSettings {
+    let base = TrainSettings::default();
+    TrainSettings {
         rank: args.rank.unwrap_or(base.rank),
         alpha: args.alpha.unwrap_or(base.alpha),
         targets: if args.targets.is_empty() {
@@ -72,6 +72,7 @@ fn settings(args: &SftArgs) -> SftSettings {
         held_out: args.held_out.unwrap_or(base.held_out),
         seed: args.seed.unwrap_or(base.seed),
         early_stop: !args.no_early_stop,
+        ..base
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use idiolect_core::{
     ErrorCode, UserError,
-    draft::{AdapterUse, Method, Sampling},
+    draft::{AdapterUse, Method, Sampling, Thumb},
     vote::{BlindPair, Choice, Voter},
 };
 use idiolect_studio::api::{Column, Request, Response};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Session, text_argument, unexpected};
 use crate::{
-    args::{CompareArgs, DraftArgs, Drafts, Pick, VoteArgs, WriteArgs},
+    args::{CompareArgs, DraftArgs, Drafts, Pick, ThumbWord, VoteArgs, WriteArgs},
     json, print,
     progress::{self, Stream},
 };
@@ -143,10 +143,10 @@ fn column(
     adapted: bool,
 ) -> Result<Column, UserError> {
     let adapter = if adapted {
-        Some(AdapterUse {
-            id: s.adapter(args.adapter.as_deref())?,
-            scale: args.adapter_scale,
-        })
+        Some(AdapterUse::new(
+            s.adapter(args.adapter.as_deref())?,
+            args.adapter_scale,
+        ))
     } else {
         None
     };
@@ -195,6 +195,30 @@ pub fn drafts(s: &Session, command: Drafts) -> Result<(), UserError> {
         }
         Drafts::Keep { id } => keep(s, &id, true)?,
         Drafts::Unkeep { id } => keep(s, &id, false)?,
+        Drafts::Edit { id, text, .. } => {
+            let draft = s.studio.draft_id(&id)?;
+            let text = text.as_deref().map(text_argument).transpose()?;
+            let said = if text.is_some() {
+                "Your version is kept with"
+            } else {
+                "Your version is forgotten:"
+            };
+            marked(s, Request::DraftEdit { draft, text }, said)?;
+        }
+        Drafts::Thumb { id, thumb } => {
+            let draft = s.studio.draft_id(&id)?;
+            let thumb = match thumb {
+                ThumbWord::Up => Some(Thumb::Up),
+                ThumbWord::Down => Some(Thumb::Down),
+                ThumbWord::None => None,
+            };
+            let said = match thumb {
+                Some(Thumb::Up) => "More like",
+                Some(Thumb::Down) => "Less like",
+                None => "No thumb on",
+            };
+            marked(s, Request::DraftThumb { draft, thumb }, said)?;
+        }
         Drafts::Delete { id } => super::profiles::gone(
             s,
             Request::DraftDelete {
@@ -207,10 +231,15 @@ pub fn drafts(s: &Session, command: Drafts) -> Result<(), UserError> {
 
 fn keep(s: &Session, id: &str, keep: bool) -> Result<(), UserError> {
     let draft = s.studio.draft_id(id)?;
-    let Response::Draft { draft } = s.ask(Request::DraftKeep { draft, keep })? else {
+    let done = if keep { "Kept" } else { "No longer kept:" };
+    marked(s, Request::DraftKeep { draft, keep }, done)
+}
+
+/// A mark on a draft, and what is said of it before its id.
+fn marked(s: &Session, request: Request, done: &str) -> Result<(), UserError> {
+    let Response::Draft { draft } = s.ask(request)? else {
         return Err(unexpected());
     };
-    let done = if keep { "Kept" } else { "No longer kept:" };
     s.show(&json::draft(&draft), || format!("{done} {}.", draft.id));
     Ok(())
 }

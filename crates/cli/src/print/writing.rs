@@ -2,7 +2,7 @@
 
 use idiolect_core::{
     adapter::{Adapter, Run, RunStatus},
-    draft::Draft,
+    draft::{Draft, Thumb},
     vote::{BlindPair, Retest, Tally},
 };
 use idiolect_studio::api::{DiffPart, Preflight, Voted};
@@ -12,8 +12,12 @@ use crate::progress::duration;
 
 /// A draft whole: its text between what it is and its figures.
 pub fn draft(draft: &Draft) -> String {
+    let own = draft
+        .edited
+        .as_ref()
+        .map_or_else(String::new, |own| format!("\n── as you put it ──\n{own}"));
     format!(
-        "── {} ──\n{}\n── {}",
+        "── {} ──\n{}\n── {}{own}",
         heading(draft),
         draft.text.trim(),
         figures(draft)
@@ -74,8 +78,18 @@ pub fn drafts(drafts: &[Draft]) -> String {
     }
     let lines = drafts.iter().map(|d| {
         let kept = if d.kept { "kept  " } else { "      " };
+        let edited = if d.edited.is_some() {
+            "edited  "
+        } else {
+            "        "
+        };
+        let thumb = match d.thumb {
+            Some(Thumb::Up) => "up    ",
+            Some(Thumb::Down) => "down  ",
+            None => "      ",
+        };
         format!(
-            "{}  {kept}{:<24} {}",
+            "{}  {kept}{edited}{thumb}{:<24} {}",
             d.id,
             d.method.to_string(),
             first_line(&d.text, 60)

@@ -3,7 +3,7 @@
 use crate::support::{BRIEF, Used, has_keys, list};
 
 /// What docs/cli.md names of a draft.
-const DRAFT: &str = "id intent method brief prompt prompt_tokens text tokens seconds tokens_per_second seed sampling model adapter ended meters kept";
+const DRAFT: &str = "id intent method brief prompt prompt_tokens text tokens seconds tokens_per_second seed sampling model adapter ended meters kept edited thumb";
 
 #[test]
 fn write_answers_as_documented() {
@@ -172,4 +172,41 @@ fn votes_are_blind_until_cast_and_counted() {
         1,
         "one vote a pair"
     );
+}
+
+#[test]
+fn drafts_keep_what_the_person_makes_of_them() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = &used.home;
+    let draft = home.json(&[&["write"][..], &BRIEF].concat());
+    let id = draft["id"].as_str().unwrap();
+    let edited = home.json(&["drafts", "edit", id, "As I would have put it."]);
+    assert_eq!(edited["edited"], "As I would have put it.");
+    assert_eq!(edited["text"], draft["text"], "what was written stays");
+    let down = home.json(&["drafts", "thumb", id, "down"]);
+    assert_eq!(
+        (&down["thumb"], &down["edited"]),
+        (&"down".into(), &edited["edited"])
+    );
+    let listed = home.words(&["drafts", "list"]);
+    let line = listed.lines().find(|l| l.starts_with(id)).unwrap();
+    assert!(line.contains("edited") && line.contains("down"), "{line}");
+    assert!(
+        home.words(&["drafts", "show", id])
+            .contains("As I would have put it.")
+    );
+    let same = home.json(&["drafts", "edit", id, draft["text"].as_str().unwrap()]);
+    assert!(
+        same["edited"].is_null(),
+        "the draft itself corrects nothing"
+    );
+    let undone = home.json(&["drafts", "thumb", id, "none"]);
+    assert!(undone["thumb"].is_null());
+    home.json(&["drafts", "edit", id, "Once more."]);
+    let undone = home.json(&["drafts", "edit", id, "--undo"]);
+    assert!(undone["edited"].is_null());
+    assert_eq!(home.fails(&["drafts", "edit", id, "  "]).0, 2);
+    assert_eq!(home.fails(&["drafts", "edit", id]).0, 2);
 }

@@ -132,6 +132,7 @@ fn deleting_a_profile_takes_everything_of_its_own_and_nothing_else() {
                 number: 1,
                 of: 1,
                 adapter: Some(adapter.id.clone()),
+                against: None,
                 created_at: String::new(),
             })
             .unwrap();
@@ -206,10 +207,7 @@ fn deleting_a_draft_counts_its_votes_and_an_adapter_leaves_them() {
     let run = store.insert_run(&make.run(&profile)).unwrap();
     let adapter = store.insert_adapter(&make.adapter(&run)).unwrap().id;
     let mut with_adapter = make.draft(&profile);
-    with_adapter.adapter = Some(idiolect_core::draft::AdapterUse {
-        id: adapter.clone(),
-        scale: 1.0,
-    });
+    with_adapter.adapter = Some(idiolect_core::draft::AdapterUse::new(adapter.clone(), 1.0));
     let left = store.insert_draft(&with_adapter, &[]).unwrap().id;
     let mut base = make.draft(&profile);
     base.adapter = None;
@@ -225,6 +223,7 @@ fn deleting_a_draft_counts_its_votes_and_an_adapter_leaves_them() {
                 number,
                 of: 2,
                 adapter: Some(adapter.clone()),
+                against: None,
                 created_at: String::new(),
             })
             .unwrap()

@@ -4,15 +4,16 @@ use std::{path::Path, sync::Mutex};
 
 use idiolect_core::{
     Interval,
-    adapter::{Adapter, LossPoint, Run, RunStatus, SftSettings},
-    draft::{AdapterUse, Draft, Ingredient, Meters, Sampling},
+    adapter::{Adapter, AdapterReport, LossPoint, Run, RunStatus},
+    draft::{AdapterUse, Draft, Ingredient, Meters, Sampling, Thumb},
     fingerprint::Span,
     hypothesis::{Category, Hypothesis, HypothesisStatus, Support},
-    ids::{AdapterId, DraftId, HypothesisId, ProfileId, RunId, SampleId},
+    ids::{AdapterId, DraftId, HypothesisId, PairId, ProfileId, RunId, SampleId},
     profile::Intent,
     reading::{Evidence, Reading, ReadingStatus},
     sample::{Removal, RemovalKind, Sample, SampleKind},
     space,
+    training::{Objective, TrainSettings},
 };
 use jiff::{SignedDuration, Timestamp};
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
@@ -20,6 +21,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{Opened, Setup, Store};
 
+mod align;
 mod errors;
 mod homes;
 mod inferred;
@@ -242,10 +244,8 @@ impl Make {
                 ..Sampling::default()
             },
             model: self.text(),
-            adapter: self.maybe(|make| AdapterUse {
-                id: AdapterId::from_random(make.0.random()),
-                scale: make.number(),
-            }),
+            adapter: self.maybe(Self::adapter_use),
+            other_adapters: self.list(Self::adapter_use),
             ended: self.pick(&["stop", "length", "cancelled"]).to_owned(),
             meters: Meters {
                 style_match: self.maybe(Self::number),
@@ -255,8 +255,28 @@ impl Make {
                 hypotheses_checked: self.0.random(),
             },
             kept: self.0.random(),
+            edited: self.maybe(Self::text),
+            thumb: self.maybe(|make| make.pick(&[Thumb::Up, Thumb::Down])),
             created_at: String::new(),
         }
+    }
+
+    fn adapter_use(&mut self) -> AdapterUse {
+        AdapterUse {
+            id: AdapterId::from_random(self.0.random()),
+            scale: self.number(),
+            contrast: self.number(),
+        }
+    }
+
+    fn objective(&mut self) -> Objective {
+        self.pick(&[
+            Objective::Sft,
+            Objective::Dpo,
+            Objective::Orpo,
+            Objective::Kto,
+            Objective::Ditto,
+        ])
     }
 
     fn run(&mut self, profile: &ProfileId) -> Run {
@@ -264,14 +284,17 @@ impl Make {
             id: RunId::from(""),
             profile: profile.clone(),
             model: self.text(),
-            objective: "sft".to_owned(),
-            settings: SftSettings {
+            objective: self.objective(),
+            settings: TrainSettings {
                 learning_rate: self.number(),
                 seed: self.0.random(),
                 targets: self.list(Self::text),
-                ..SftSettings::default()
+                ..TrainSettings::default()
             },
             samples: self.list(|make| SampleId::from_random(make.0.random())),
+            votes: self.list(|make| PairId::from_random(make.0.random())),
+            drafts: self.list(|make| DraftId::from_random(make.0.random())),
+            parent: self.maybe(|make| AdapterId::from_random(make.0.random())),
             status: self.pick(&[
                 RunStatus::Running,
                 RunStatus::Paused,
@@ -287,12 +310,17 @@ impl Make {
                     step,
                     loss: self.maybe(Self::number),
                     held_out: self.maybe(Self::number),
+                    style: self.maybe(Self::number),
+                    copied: self.maybe(Self::number),
+                    margin: self.maybe(Self::number),
+                    accuracy: self.maybe(Self::number),
                 })
                 .collect(),
             tokens_per_second: self.number(),
             peak_bytes: self.0.random(),
             seconds: self.number(),
             adapter: None,
+            resumable: false,
             started_at: String::new(),
         }
     }
@@ -304,15 +332,40 @@ impl Make {
             name: self.text(),
             model: self.text(),
             model_sha256: self.text(),
-            run: run.id.clone(),
+            run: Some(run.id.clone()),
+            objective: self.maybe(Self::objective),
+            method: self.pick(&["base", "hypotheses+excerpts"]).parse().unwrap(),
             samples: run.samples.clone(),
             samples_gone: 0,
+            votes: run.votes.clone(),
+            votes_gone: 0,
+            drafts: run.drafts.clone(),
+            drafts_gone: 0,
+            parents: self.list(|make| AdapterId::from_random(make.0.random())),
+            imported: self.maybe(Self::text),
+            retired_at: self.maybe(|_| "2026-03-04T05:06:07.000Z".to_owned()),
+            report: self.maybe(Self::report),
             rank: self.0.random(),
             alpha: self.number(),
             base_held_out: self.maybe(Self::number),
             own_held_out: self.maybe(Self::number),
             bytes: self.0.random(),
             created_at: String::new(),
+        }
+    }
+
+    fn report(&mut self) -> AdapterReport {
+        AdapterReport {
+            texts: self.0.random(),
+            tokens: self.0.random(),
+            bits_base: self.number(),
+            bits_excerpts: self.maybe(Self::number),
+            bits_own: self.number(),
+            wrong_author: self.text(),
+            own_minus_base: self.maybe(Self::interval),
+            win_rate: self.maybe(Self::number),
+            notes: self.list(Self::text),
+            ..AdapterReport::default()
         }
     }
 }

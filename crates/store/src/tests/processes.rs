@@ -101,7 +101,7 @@ fn trainer() {
         let point = LossPoint {
             step,
             loss: Some(3.0),
-            held_out: None,
+            ..LossPoint::default()
         };
         store.append_loss(&run.id, &point).unwrap();
         println!("{CONFIRMED}{step}");

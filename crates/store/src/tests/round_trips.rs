@@ -234,6 +234,7 @@ fn pairs_are_blind_and_take_one_vote() {
         number,
         of: 3,
         adapter,
+        against: None,
         created_at: String::new(),
     };
     let plain = store.insert_pair(&pair(1, None)).unwrap();
@@ -326,9 +327,11 @@ fn runs_and_adapters_come_back_with_curve_and_lineage() {
         expected.id = made.id.clone();
         expected.created_at = made.created_at.clone();
         expected.samples_gone = u32::try_from(expected.samples.len()).unwrap();
+        expected.votes_gone = u32::try_from(expected.votes.len()).unwrap();
+        expected.drafts_gone = u32::try_from(expected.drafts.len()).unwrap();
         assert_eq!(
             made, expected,
-            "its samples were never stored, so all count as gone"
+            "what it learned from was never stored, so all of it counts as gone"
         );
         runs.insert(0, store.run(&stored.id).unwrap());
         assert_eq!(
@@ -368,6 +371,7 @@ fn a_loss_curve_grows_point_by_point() {
         step,
         loss,
         held_out,
+        ..idiolect_core::adapter::LossPoint::default()
     };
     store
         .append_loss(&run.id, &point(0, None, Some(3.5)))

@@ -9,8 +9,8 @@ use ts_rs::TS;
 
 use idiolect_core::{
     UserError,
-    adapter::{Adapter, LossPoint, Run, SftSettings},
-    draft::{AdapterUse, Draft, Method, Sampling},
+    adapter::{Adapter, LossPoint, Run},
+    draft::{AdapterUse, Draft, Method, Sampling, Thumb},
     eval::EvalReport,
     fingerprint::Fingerprint,
     hypothesis::Hypothesis,
@@ -19,15 +19,18 @@ use idiolect_core::{
     reading::Reading,
     sample::Sample,
     space::Dimension,
+    training::TrainSettings,
     vote::{BlindPair, Choice, Retest, Tally, Vote, Voter},
 };
 
+mod align;
 mod bench;
 mod models;
 mod samples;
 mod status;
 mod typescript;
 
+pub use align::Preflight;
 pub use bench::{
     BenchReport, BenchTrainReport, ContinuationTimes, DecodeAfter, DecodeRate, DemoAuthor,
     DemoBits, DemoReport, DemoRetest, DraftRates, PrefillRate, ScoreReport, SentenceRates,
@@ -166,6 +169,16 @@ pub enum Request {
     DraftList { profile: ProfileId },
     /// Keeps a draft or lets it go. → `draft`
     DraftKeep { draft: DraftId, keep: bool },
+    /// Keeps a draft as the person corrected it, for training to learn the difference; none takes that back. → `draft`
+    DraftEdit {
+        draft: DraftId,
+        text: Option<String>,
+    },
+    /// What the person thinks of a single draft, for training to learn from; none forgets it. → `draft`
+    DraftThumb {
+        draft: DraftId,
+        thumb: Option<Thumb>,
+    },
     /// → `gone`
     DraftDelete { draft: DraftId },
     /// Word-level difference between two drafts. → `diff`
@@ -187,7 +200,7 @@ pub enum Request {
     AlignPreflight {
         profile: ProfileId,
         #[serde(default)]
-        settings: SftSettings,
+        settings: TrainSettings,
         #[serde(default)]
         model: Option<String>,
     },
@@ -195,7 +208,7 @@ pub enum Request {
     AlignSft {
         profile: ProfileId,
         #[serde(default)]
-        settings: SftSettings,
+        settings: TrainSettings,
         #[serde(default)]
         model: Option<String>,
         #[serde(default)]
@@ -541,37 +554,6 @@ pub struct Voted {
     pub right: Draft,
     /// The running result of this comparison.
     pub tally: Tally,
-}
-
-/// What a training would do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
-pub struct Preflight {
-    /// Samples it learns from.
-    pub samples: u32,
-    /// Words in them.
-    pub words: u32,
-    /// Chunks to train on.
-    pub train_chunks: u32,
-    /// Chunks held out.
-    pub held_out_chunks: u32,
-    /// Tokens an epoch.
-    pub tokens: u64,
-    /// Near-duplicates left out.
-    pub duplicates: u32,
-    /// Memory needed, bytes.
-    pub needed_bytes: u64,
-    /// Memory free now, bytes.
-    pub free_bytes: u64,
-    /// Expected wall time, seconds; from an earlier training on this machine where `measured`.
-    pub seconds: f64,
-    /// Whether `seconds` was measured here.
-    pub measured: bool,
-    /// Whether it can start.
-    pub ready: bool,
-    /// In words: what is missing, what to change.
-    pub advice: Vec<String>,
-    /// The settings in plain words, one a line.
-    pub settings_in_words: Vec<String>,
 }
 
 /// Answers, one a request.

@@ -22,9 +22,17 @@ model: string,
  */
 model_sha256: string, 
 /**
- * The run that made it.
+ * The run that made it; absent where it was imported or stacked.
  */
-run: RunId, 
+run: RunId | null, 
+/**
+ * What it learned; absent where that is not known.
+ */
+objective: Objective | null, 
+/**
+ * What stood in the prompts it was trained on; writing with it uses the same form.
+ */
+method: Method, 
 /**
  * Samples it learned from (lineage).
  */
@@ -33,6 +41,38 @@ samples: Array<SampleId>,
  * Samples of those that were deleted since.
  */
 samples_gone: number, 
+/**
+ * Votes it learned from, by their pairs (lineage).
+ */
+votes: Array<PairId>, 
+/**
+ * Votes of those that were deleted since.
+ */
+votes_gone: number, 
+/**
+ * Drafts it learned from: voted on, corrected or judged (lineage).
+ */
+drafts: Array<DraftId>, 
+/**
+ * Drafts of those that were deleted since.
+ */
+drafts_gone: number, 
+/**
+ * Trained voices it was made from: gone on from, or stacked (lineage).
+ */
+parents: Array<AdapterId>, 
+/**
+ * Where it came from, in words, if not from a training here.
+ */
+imported: string | null, 
+/**
+ * Since when the person does not use it any more, RFC 3339, UTC; it is kept and is not proposed.
+ */
+retired_at: string | null, 
+/**
+ * How it did on held-out texts, once measured.
+ */
+report: AdapterReport | null, 
 /**
  * LoRA rank.
  */
@@ -60,6 +100,69 @@ created_at: string, };
 
 export type AdapterId = string;
 
+export type AdapterReport = { 
+/**
+ * Texts it was measured on.
+ */
+texts: number, 
+/**
+ * Tokens in them.
+ */
+tokens: number, 
+/**
+ * Bits per token of the base model.
+ */
+bits_base: number, 
+/**
+ * Bits per token of the base model with the person's excerpts in the prompt.
+ */
+bits_excerpts: number | null, 
+/**
+ * Bits per token with this voice.
+ */
+bits_own: number, 
+/**
+ * Bits per token with another author's voice.
+ */
+bits_wrong_author: number | null, 
+/**
+ * Whose voice that is, in words.
+ */
+wrong_author: string, 
+/**
+ * Own minus base, 95 %, over texts.
+ */
+own_minus_base: Interval | null, 
+/**
+ * How close drafts of the base model are to held-out texts in style, 0-1.
+ */
+style_base: number | null, 
+/**
+ * How close drafts of this voice are.
+ */
+style_own: number | null, 
+/**
+ * Share of fresh briefs where a judge that knows the person's counted habits takes this voice's draft for theirs
+ * rather than the base model's, 0-1.
+ */
+win_rate: number | null, 
+/**
+ * Wilson 95 %.
+ */
+win_rate_interval: Interval | null, 
+/**
+ * Briefs it was judged on.
+ */
+win_rate_n: number, 
+/**
+ * What a reader must know, in words.
+ */
+notes: Array<string>, 
+/**
+ * RFC 3339, UTC.
+ */
+measured_at: string, };
+
 export type AdapterUse = { 
 /**
  * Which adapter.
@@ -68,7 +171,11 @@ id: AdapterId,
 /**
  * 0 = off, 1 = as trained; up to 2.
  */
-scale: number, };
+scale: number, 
+/**
+ * How far tokens are moved on from what the base model alone would write, 0 = not at all; up to 2.
+ */
+contrast: number, };
 
 export type BenchReport = { 
 /**
@@ -179,6 +286,8 @@ number: number,
  * Pairs in the round.
  */
 of: number, };
+
+export type BriefSource = "counted" | "model";
 
 export type Category = "communication" | "personality" | "style";
 
@@ -456,6 +565,10 @@ model: string,
  */
 adapter: AdapterUse | null, 
 /**
+ * Further trained voices that were on beside it.
+ */
+other_adapters: Array<AdapterUse>, 
+/**
  * Why it ended: `stop`, `length`, `cancelled`.
  */
 ended: string, 
@@ -467,6 +580,14 @@ meters: Meters,
  * The person keeps it.
  */
 kept: boolean, 
+/**
+ * The draft as the person corrected it.
+ */
+edited: string | null, 
+/**
+ * What the person thinks of it.
+ */
+thumb: Thumb | null, 
 /**
  * RFC 3339, UTC.
  */
@@ -943,7 +1064,23 @@ loss: number | null,
 /**
  * Held-out loss, nats per token, where it was measured at this step.
  */
-held_out: number | null, };
+held_out: number | null, 
+/**
+ * How close drafts written at this step are to held-out texts in style, 0-1.
+ */
+style: number | null, 
+/**
+ * Share of the 8-word runs of those drafts that stand in a text it learns from, 0-1.
+ */
+copied: number | null, 
+/**
+ * Mean difference of the rewards of picked and unpicked, where preferences are learned.
+ */
+margin: number | null, 
+/**
+ * Share of held-out preferences it agrees with, 0-1; of the step's where none are held out.
+ */
+accuracy: number | null, };
 
 export type Meters = { 
 /**
@@ -1049,6 +1186,8 @@ device: string, };
 
 export type ModelState = "available" | "partial" | "ready" | "imported" | "broken";
 
+export type Objective = "sft" | "dpo" | "orpo" | "kto" | "ditto";
+
 export type PairId = string;
 
 export type Participant = { 
@@ -1080,6 +1219,8 @@ run: RunId, } | { "kind": "dimensions",
  * Whose.
  */
 profile: ProfileId, };
+
+export type PreferenceSource = "votes" | "edits" | "thumbs";
 
 export type PrefillRate = { 
 /**
@@ -1309,7 +1450,7 @@ words: number | null, columns: Array<Column>, model: string | null, } | { "type"
 /**
  * About how many words; none = the brief says, or the model's own.
  */
-words: number | null, columns: Array<Column>, model: string | null, } | { "type": "draft_list", profile: ProfileId, } | { "type": "draft_keep", draft: DraftId, keep: boolean, } | { "type": "draft_delete", draft: DraftId, } | { "type": "draft_diff", left: DraftId, right: DraftId, } | { "type": "blind_pair", left: DraftId, right: DraftId, } | { "type": "vote_cast", pair: PairId, choice: Choice, voter: Voter, } | { "type": "vote_tally", profile: ProfileId, } | { "type": "align_preflight", profile: ProfileId, settings: SftSettings, model: string | null, } | { "type": "align_sft", profile: ProfileId, settings: SftSettings, model: string | null, name: string | null, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
+words: number | null, columns: Array<Column>, model: string | null, } | { "type": "draft_list", profile: ProfileId, } | { "type": "draft_keep", draft: DraftId, keep: boolean, } | { "type": "draft_edit", draft: DraftId, text: string | null, } | { "type": "draft_thumb", draft: DraftId, thumb: Thumb | null, } | { "type": "draft_delete", draft: DraftId, } | { "type": "draft_diff", left: DraftId, right: DraftId, } | { "type": "blind_pair", left: DraftId, right: DraftId, } | { "type": "vote_cast", pair: PairId, choice: Choice, voter: Voter, } | { "type": "vote_tally", profile: ProfileId, } | { "type": "align_preflight", profile: ProfileId, settings: TrainSettings, model: string | null, } | { "type": "align_sft", profile: ProfileId, settings: TrainSettings, model: string | null, name: string | null, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
 
 export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, 
 /**
@@ -1353,17 +1494,29 @@ profile: ProfileId,
  */
 model: string, 
 /**
- * `sft` for now.
+ * What it learns.
  */
-objective: string, 
+objective: Objective, 
 /**
  * Settings.
  */
-settings: SftSettings, 
+settings: TrainSettings, 
 /**
  * Samples it learned from.
  */
 samples: Array<SampleId>, 
+/**
+ * Votes it learned from, by their pairs.
+ */
+votes: Array<PairId>, 
+/**
+ * Drafts it learned from: voted on, corrected or judged.
+ */
+drafts: Array<DraftId>, 
+/**
+ * The trained voice it goes on from, where it does not begin at the base model.
+ */
+parent: AdapterId | null, 
 /**
  * How it stands.
  */
@@ -1392,6 +1545,10 @@ seconds: number,
  * What it made.
  */
 adapter: AdapterId | null, 
+/**
+ * Whether it ended before its time and can be taken up from a checkpoint.
+ */
+resumable: boolean, 
 /**
  * RFC 3339, UTC.
  */
@@ -1489,6 +1646,8 @@ max_tokens: number,
  */
 stop: Array<string>, };
 
+export type Schedule = "linear" | "cosine" | "constant";
+
 export type ScoreReport = { 
 /**
  * Model id.
@@ -1546,52 +1705,6 @@ threads: number,
  * Model id used where none is named; empty = the default.
  */
 model: string, };
-
-export type SftSettings = { 
-/**
- * LoRA rank.
- */
-rank: number, 
-/**
- * LoRA alpha; the delta is scaled by alpha / rank.
- */
-alpha: number, 
-/**
- * Which linears: any of q, k, v, o, gate, up, down.
- */
-targets: Array<string>, 
-/**
- * Peak learning rate.
- */
-learning_rate: number, 
-/**
- * Passes over the training chunks.
- */
-epochs: number, 
-/**
- * Rows a step.
- */
-batch: number, 
-/**
- * Longest row in tokens.
- */
-max_length: number, 
-/**
- * Words a chunk.
- */
-chunk_words: number, 
-/**
- * Share of chunks held out, 0-0.5.
- */
-held_out: number, 
-/**
- * Seed of everything random in the run.
- */
-seed: number, 
-/**
- * Stop when the held-out loss has risen twice and keep the best.
- */
-early_stop: boolean, };
 
 export type Span = { 
 /**
@@ -1752,6 +1865,120 @@ conclusive: boolean,
 words: string, };
 
 export type Theme = "system" | "light" | "dark" | "contrast";
+
+export type Thumb = "up" | "down";
+
+export type TrainPrecision = "f32" | "bf16";
+
+export type TrainSettings = { 
+/**
+ * What is learned.
+ */
+objective: Objective, 
+/**
+ * LoRA rank.
+ */
+rank: number, 
+/**
+ * LoRA alpha; the delta is scaled by alpha / rank.
+ */
+alpha: number, 
+/**
+ * Rank-stabilized LoRA: the delta is scaled by alpha / √rank instead.
+ */
+rank_stabilized: boolean, 
+/**
+ * Share of the inputs of LoRA that a step leaves out, 0 up to below 1.
+ */
+dropout: number, 
+/**
+ * Which linears: any of q, k, v, o, gate, up, down.
+ */
+targets: Array<string>, 
+/**
+ * Peak learning rate.
+ */
+learning_rate: number, 
+/**
+ * Steps until the learning rate is at its peak.
+ */
+warm_up: number, 
+/**
+ * How it falls from there.
+ */
+schedule: Schedule, 
+/**
+ * Longest gradient, Euclidean; longer ones are shortened to it.
+ */
+clip: number, 
+/**
+ * Decoupled weight decay.
+ */
+weight_decay: number, 
+/**
+ * Passes over the training chunks (or preferences).
+ */
+epochs: number, 
+/**
+ * Rows (or pairs) a pass through the model.
+ */
+batch: number, 
+/**
+ * Passes through the model an optimizer step; `batch` × `accumulate` rows a step.
+ */
+accumulate: number, 
+/**
+ * Longest row in tokens.
+ */
+max_length: number, 
+/**
+ * Words a chunk.
+ */
+chunk_words: number, 
+/**
+ * Share of chunks (or preferences) held out, 0-0.5.
+ */
+held_out: number, 
+/**
+ * What else stands in the prompts it is trained on: its excerpts, hypotheses, dimensions.
+ */
+method: Method, 
+/**
+ * Who writes the briefs.
+ */
+briefs: BriefSource, 
+/**
+ * Which preferences are learned from, where the objective takes any.
+ */
+preferences: Array<PreferenceSource>, 
+/**
+ * How strongly preferences hold on to the model they start from.
+ */
+beta: number, 
+/**
+ * Share of preferences taken to be mistaken, 0 up to below 0.5.
+ */
+label_smoothing: number, 
+/**
+ * Log-probabilities a token instead of a text, so that length alone wins nothing.
+ */
+length_normalised: boolean, 
+/**
+ * Precision of the products.
+ */
+precision: TrainPrecision, 
+/**
+ * Compute activations again in the backward pass instead of keeping them: less memory, more time.
+ */
+recompute: boolean, 
+/**
+ * Seed of everything random in the run.
+ */
+seed: number, 
+/**
+ * Stop when the held-out loss has risen twice and keep the best.
+ */
+early_stop: boolean, };
 
 export type UserError = { 
 /**

@@ -1,12 +1,12 @@
 /** Training a voice of one's own: preflight, the run with its curve, what came of it, the blind re-test. */
 import { asUserError } from "../backend/backend";
-import type { Adapter, Choice, Gone, Preflight, Retest, Run, SftSettings, UserError } from "../generated/bindings";
+import type { Adapter, Choice, Gone, Preflight, Retest, Run, TrainSettings, UserError } from "../generated/bindings";
 import { BlindState } from "./blind.svelte";
 import type { Studio } from "./studio.svelte";
 import { defaultSettings, fromElsewhere, notStarted, reduceLive, tidySettings, type Live } from "./training";
 
 export class AlignState {
-  settings = $state<SftSettings>({ ...defaultSettings });
+  settings = $state<TrainSettings>({ ...defaultSettings });
   name = $state("");
   preflight = $state.raw<Preflight | null>(null);
   checking = $state(false);

@@ -85,7 +85,7 @@ export class ColumnState {
 
   /** What the next draft will be made with. */
   get next(): { method: string; adapter: AdapterUse | null } {
-    return { method: this.method, adapter: this.adapter === null ? null : { id: this.adapter, scale: this.scale } };
+    return { method: this.method, adapter: this.adapter === null ? null : { id: this.adapter, scale: this.scale, contrast: 0 } };
   }
 
   /** Whether its draft was made with something else than the next one will be. */

@@ -1,6 +1,6 @@
 /** One brief over columns: drafts streaming side by side, difference, blind votes. */
 import { asUserError } from "../backend/backend";
-import type { Column, Draft, Event, Intent, Tally, UserError } from "../generated/bindings";
+import type { Column, Draft, Event, Intent, Request, Tally, Thumb, UserError } from "../generated/bindings";
 import { BlindState } from "./blind.svelte";
 import { ColumnState, tokensFor, type Ingredient } from "./column.svelte";
 import type { Studio } from "./studio.svelte";
@@ -278,6 +278,32 @@ export class CompareState {
       this.studio.say(keep ? "Kept." : "No longer kept.");
     } catch (error) {
       this.error = asUserError(error);
+    }
+  }
+
+  /** Keeps the person's own version of a draft beside it, for training to learn the difference; null forgets it. */
+  async edit(draft: Draft, text: string | null): Promise<boolean> {
+    const answer = await this.#mark({ type: "draft_edit", draft: draft.id, text });
+    if (answer) this.studio.say(answer.edited === null ? "No version of your own is kept." : "Your version is kept; training can learn from it.");
+    return answer !== null;
+  }
+
+  /** What the person thinks of a single draft; the same thumb again takes it back. */
+  async thumb(draft: Draft, thumb: Thumb): Promise<void> {
+    const next = draft.thumb === thumb ? null : thumb;
+    const answer = await this.#mark({ type: "draft_thumb", draft: draft.id, thumb: next });
+    if (answer) this.studio.say(next === null ? "Taken back." : next === "up" ? "More like this, then." : "Less like this, then.");
+  }
+
+  async #mark(request: Extract<Request, { type: "draft_edit" | "draft_thumb" }>): Promise<Draft | null> {
+    try {
+      const { draft } = await this.studio.ask(request, "draft");
+      for (const column of this.columns) if (column.draft?.id === draft.id) column.draft = draft;
+      this.kept = this.kept.map((d) => (d.id === draft.id ? draft : d));
+      return draft;
+    } catch (error) {
+      this.error = asUserError(error);
+      return null;
     }
   }
 

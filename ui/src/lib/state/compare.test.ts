@@ -187,3 +187,37 @@ test("a draft can be put into one's own words and added to the samples; the draf
   await expect.poll(() => screen.queryByRole("textbox", { name: /Your version/ })).toBeNull();
   expect(compare.columns[1]?.text).toBe(column.draft.text);
 });
+
+test("one's own version of a draft and a thumb are kept with it, and can be taken back", async () => {
+  const { studio, fake } = await openStudio();
+  const { compare } = studio;
+  compare.brief = "Tell the others";
+  await compare.write();
+  const column = compare.columns[1];
+  const draft = column?.draft;
+  if (!column || !draft) throw new Error("it was written");
+  draw(DraftColumn, studio, { column, number: 2 });
+  await fireEvent.click(screen.getByRole("button", { name: "Edit" }));
+  const box = screen.getByRole<HTMLTextAreaElement>("textbox", { name: "Your version of draft 2" });
+  const keep = screen.getByRole<HTMLButtonElement>("button", { name: "Keep my version" });
+  expect(keep.disabled, "nothing was changed yet").toBe(true);
+  await fireEvent.input(box, { target: { value: "So, no Saturday for me." } });
+  await fireEvent.click(keep);
+  await screen.findByText("Your version is kept");
+  expect(fake.asked.find((r) => r.type === "draft_edit")).toEqual({ type: "draft_edit", draft: draft.id, text: "So, no Saturday for me." });
+  expect(compare.columns[1]?.draft?.text, "the draft stays").toBe(draft.text);
+  await fireEvent.click(screen.getByRole("button", { name: "Edit" }));
+  expect(screen.getByRole<HTMLTextAreaElement>("textbox").value, "editing goes on from there").toBe("So, no Saturday for me.");
+  await fireEvent.click(screen.getByRole("button", { name: "Back to the draft" }));
+  await fireEvent.click(screen.getByRole("button", { name: "Forget my version" }));
+  await expect.poll(() => screen.queryByText("Your version is kept")).toBeNull();
+
+  const down = screen.getByRole("button", { name: "Less like this in draft 2" });
+  await fireEvent.click(down);
+  await expect.poll(() => down.getAttribute("aria-pressed")).toBe("true");
+  await fireEvent.click(screen.getByRole("button", { name: "More like this in draft 2" }));
+  await expect.poll(() => compare.columns[1]?.draft?.thumb).toBe("up");
+  expect(down.getAttribute("aria-pressed")).toBe("false");
+  await fireEvent.click(screen.getByRole("button", { name: "More like this in draft 2" }));
+  await expect.poll(() => compare.columns[1]?.draft?.thumb).toBeNull();
+});

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { noMeters } from "../backend/fake/results";
 import type { Event, LossPoint } from "../generated/bindings";
 import { Jobs, newJob, reduceJob, shareDone } from "./jobs.svelte";
 import { notStarted, reduceLive, type Live } from "./training";
@@ -36,8 +37,8 @@ test("the strip shows a job from its start to its end, and others' jobs once", (
 
 test("a run collects its curve in order", () => {
   const points: LossPoint[] = [
-    { step: 0, loss: null, held_out: 3.7 },
-    { step: 1, loss: 3.9, held_out: null },
+    { step: 0, loss: null, held_out: 3.7, ...noMeters },
+    { step: 1, loss: 3.9, held_out: null, ...noMeters },
   ];
   const live = points.reduce<Live>(
     (state, point) => reduceLive(state, { type: "loss", run: "r-1", point, steps: 40, tokens_per_second: 200, peak_bytes: 5, seconds_left: 90 }),

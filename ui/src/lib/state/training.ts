@@ -1,17 +1,33 @@
 /** A training in numbers: its settings made fit to send, and what its events make of it. */
-import type { Event, JobSummary, LossPoint, Run, SftSettings } from "../generated/bindings";
+import type { Event, JobSummary, LossPoint, Run, TrainSettings } from "../generated/bindings";
 
-/** As `SftSettings::default` in Rust. */
-export const defaultSettings: SftSettings = {
+/** As `TrainSettings::default` in Rust. */
+export const defaultSettings: TrainSettings = {
+  objective: "sft",
   rank: 8,
   alpha: 16,
+  rank_stabilized: false,
+  dropout: 0,
   targets: ["q", "k", "v", "o", "gate", "up", "down"],
   learning_rate: 5e-4,
+  warm_up: 4,
+  schedule: "linear",
+  clip: 1,
+  weight_decay: 0,
   epochs: 3,
   batch: 2,
+  accumulate: 1,
   max_length: 256,
   chunk_words: 120,
   held_out: 0.15,
+  method: "base",
+  briefs: "counted",
+  preferences: ["votes", "edits", "thumbs"],
+  beta: 0.1,
+  label_smoothing: 0,
+  length_normalised: false,
+  precision: "f32",
+  recompute: false,
   seed: 1,
   early_stop: true,
 };
@@ -22,7 +38,7 @@ function within(value: number | null | undefined, low: number, high: number, oth
 }
 
 /** Settings as Rust can take them, whatever the fields hold just now. */
-export function tidySettings(settings: SftSettings): SftSettings {
+export function tidySettings(settings: TrainSettings): TrainSettings {
   const d = defaultSettings;
   return {
     ...settings,

@@ -1,5 +1,18 @@
 /** What the fake works out: a finished training, results of votes, differences. */
 import type { Adapter, DiffPart, Run, Tally } from "../../generated/bindings";
+import { defaultSettings } from "../../state/training";
+
+/** What only some points of a curve have. */
+export const noMeters = { style: null, copied: null, margin: null, accuracy: null };
+
+/** What only some runs have. */
+export const plainRun = { votes: [], drafts: [], parent: null, resumable: false };
+
+/** What only some trained voices have. */
+export const plainVoice = { objective: "sft" as const, method: "base", votes: [], votes_gone: 0, drafts: [], drafts_gone: 0, parents: [], imported: null, retired_at: null, report: null };
+
+/** What only some drafts have. */
+export const plainDraft = { other_adapters: [], edited: null, thumb: null };
 
 /** The training that the profile comes with. */
 export function firstTraining(samples: string[]): { run: Run; adapter: Adapter } {
@@ -7,13 +20,15 @@ export function firstTraining(samples: string[]): { run: Run; adapter: Adapter }
     step,
     loss: step === 0 ? null : 3.1 + 0.7 * Math.exp(-step / 12) + 0.05 * Math.sin(step * 1.7),
     held_out: step % 8 === 0 ? 3.28 + 0.5 * Math.exp(-step / 14) : null,
+    ...noMeters,
   }));
   const run: Run = {
     id: "r-000000000001",
     profile: "p-000000000001",
     model: "smollm2-135m-instruct",
     objective: "sft",
-    settings: { rank: 8, alpha: 16, targets: ["q", "k", "v", "o", "gate", "up", "down"], learning_rate: 5e-4, epochs: 3, batch: 2, max_length: 256, chunk_words: 120, held_out: 0.15, seed: 1, early_stop: true },
+    ...plainRun,
+    settings: defaultSettings,
     samples,
     status: "finished",
     message: "",
@@ -31,6 +46,7 @@ export function firstTraining(samples: string[]): { run: Run; adapter: Adapter }
     model: run.model,
     model_sha256: "3f".repeat(32),
     run: run.id,
+    ...plainVoice,
     samples,
     samples_gone: 0,
     rank: 8,

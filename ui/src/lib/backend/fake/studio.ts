@@ -18,7 +18,7 @@ import type {
   UserError,
 } from "../../generated/bindings";
 import { dimensions, findings, makeFingerprint, makeHypotheses, makeReadings, makeSample, models, words } from "./data";
-import { diff, firstTraining, tally } from "./results";
+import { diff, firstTraining, noMeters, plainDraft, plainRun, plainVoice, tally } from "./results";
 import { draftTexts, letters } from "./texts";
 
 export type Scenario = "letters" | "empty" | "thousand" | "short" | "nomodel";
@@ -256,6 +256,12 @@ export class FakeStudio {
         return { type: "drafts", drafts: [...this.drafts].reverse() };
       case "draft_keep":
         this.drafts = this.drafts.map((d) => (d.id === request.draft ? { ...d, kept: request.keep } : d));
+        return { type: "draft", draft: this.#draft(request.draft) };
+      case "draft_edit":
+        this.drafts = this.drafts.map((d) => (d.id === request.draft ? { ...d, edited: request.text?.trim() === d.text.trim() ? null : (request.text?.trim() ?? null) } : d));
+        return { type: "draft", draft: this.#draft(request.draft) };
+      case "draft_thumb":
+        this.drafts = this.drafts.map((d) => (d.id === request.draft ? { ...d, thumb: request.thumb } : d));
         return { type: "draft", draft: this.#draft(request.draft) };
       case "draft_delete":
         this.drafts = this.drafts.filter((d) => d.id !== request.draft);
@@ -511,6 +517,7 @@ export class FakeStudio {
         ended: cancelled ? "cancelled" : "stop",
         meters: { style_match: personal ? 0.71 : 0.28, longest_copied_words: column.method.includes("excerpts") ? 6 : 2, copied: column.method.includes("excerpts") ? "it'll go grey by itself" : "", hypotheses_met: personal ? 4 : 1, hypotheses_checked: 5 },
         kept: false,
+        ...plainDraft,
         created_at: "2026-11-21T12:00:00Z",
       };
     });
@@ -551,7 +558,7 @@ export class FakeStudio {
 
   async #train(profile: string, name: string | null, settings: Run["settings"], say: Say): Promise<Response> {
     const job = this.#start(say, `Training a voice for “${this.#find(profile).name}”`, true);
-    const run: Run = { id: this.#id("r"), profile, model: "smollm2-135m-instruct", objective: "sft", settings, samples: this.#of(profile).map((s) => s.id), status: "running", message: "", curve: [], tokens_per_second: 0, peak_bytes: 0, seconds: 0, adapter: null, started_at: "2026-11-21T12:00:00Z" };
+    const run: Run = { id: this.#id("r"), profile, model: "smollm2-135m-instruct", objective: "sft", ...plainRun, settings, samples: this.#of(profile).map((s) => s.id), status: "running", message: "", curve: [], tokens_per_second: 0, peak_bytes: 0, seconds: 0, adapter: null, started_at: "2026-11-21T12:00:00Z" };
     say({ type: "progress", done: 0, total: 0, unit: "steps", message: "Loading the model", seconds_left: null });
     await this.#wait(6);
     say({ type: "run_started", run, steps: 40 });
@@ -561,13 +568,13 @@ export class FakeStudio {
         this.runs = [{ ...run, status: "cancelled" }, ...this.runs];
         return { type: "run", run: { ...run, status: "cancelled" }, adapter: null };
       }
-      const point = { step, loss: step === 0 ? null : 3.1 + 0.7 * Math.exp(-step / 12) + 0.06 * Math.sin(step * 2.3), held_out: step % 8 === 0 ? 3.3 + 0.5 * Math.exp(-step / 14) : null };
+      const point = { step, loss: step === 0 ? null : 3.1 + 0.7 * Math.exp(-step / 12) + 0.06 * Math.sin(step * 2.3), held_out: step % 8 === 0 ? 3.3 + 0.5 * Math.exp(-step / 14) : null, ...noMeters };
       run.curve.push(point);
       say({ type: "loss", run: run.id, point, steps: 40, tokens_per_second: 212, peak_bytes: 1_420_000_000, seconds_left: (40 - step) * 2.3 });
       await this.#wait(5);
       if (this.#keepBest.has(job)) break;
     }
-    const adapter: Adapter = { id: this.#id("a"), profile, name: name ?? `${this.#find(profile).name} ${this.adapters.length + 1}`, model: run.model, model_sha256: "3f".repeat(32), run: run.id, samples: run.samples, samples_gone: 0, rank: settings.rank, alpha: settings.alpha, base_held_out: 3.78, own_held_out: 3.33, bytes: 4_900_000, created_at: "2026-11-21T12:02:00Z" };
+    const adapter: Adapter = { id: this.#id("a"), profile, name: name ?? `${this.#find(profile).name} ${this.adapters.length + 1}`, model: run.model, model_sha256: "3f".repeat(32), run: run.id, ...plainVoice, samples: run.samples, samples_gone: 0, rank: settings.rank, alpha: settings.alpha, base_held_out: 3.78, own_held_out: 3.33, bytes: 4_900_000, created_at: "2026-11-21T12:02:00Z" };
     const finished: Run = { ...run, status: this.#keepBest.has(job) ? "stopped" : "finished", adapter: adapter.id, tokens_per_second: 212, peak_bytes: 1_420_000_000, seconds: 94 };
     this.runs = [finished, ...this.runs];
     this.adapters = [adapter, ...this.adapters];
@@ -581,11 +588,11 @@ export class FakeStudio {
       say({ type: "progress", done: i, total: pairs, unit: "pairs", message: `Writing pair ${i + 1} of ${pairs}`, seconds_left: (pairs - i) * 4 });
       await this.#wait(4);
       const make = (use: Draft["adapter"], text: string): string => {
-        const draft: Draft = { id: this.#id("d"), profile: "p-000000000001", intent: "as-me", method: "base", brief: "Tell a neighbour the fence will be a week late.", prompt: "", text, tokens: 60, prompt_tokens: 40, seconds: 2, tokens_per_second: 30, sampling: { temperature: 0.8, top_p: 1, top_k: 0, min_p: 0.05, repetition_penalty: 1.2, seed: i, max_tokens: 200, stop: [] }, model: "smollm2-135m-instruct", adapter: use, ended: "stop", meters: { style_match: null, longest_copied_words: 0, copied: "", hypotheses_met: 0, hypotheses_checked: 0 }, kept: false, created_at: "2026-11-21T12:00:00Z" };
+        const draft: Draft = { id: this.#id("d"), profile: "p-000000000001", intent: "as-me", method: "base", brief: "Tell a neighbour the fence will be a week late.", prompt: "", text, tokens: 60, prompt_tokens: 40, seconds: 2, tokens_per_second: 30, sampling: { temperature: 0.8, top_p: 1, top_k: 0, min_p: 0.05, repetition_penalty: 1.2, seed: i, max_tokens: 200, stop: [] }, model: "smollm2-135m-instruct", adapter: use, ended: "stop", meters: { style_match: null, longest_copied_words: 0, copied: "", hypotheses_met: 0, hypotheses_checked: 0 }, kept: false, ...plainDraft, created_at: "2026-11-21T12:00:00Z" };
         this.drafts.push(draft);
         return draft.id;
       };
-      this.#pair(make(null, draftTexts["base"] ?? ""), make({ id: adapter, scale: 1 }, draftTexts["adapter"] ?? ""), i + 1, pairs, adapter);
+      this.#pair(make(null, draftTexts["base"] ?? ""), make({ id: adapter, scale: 1, contrast: 0 }, draftTexts["adapter"] ?? ""), i + 1, pairs, adapter);
     }
     return { type: "retest", retest: this.#retestState(adapter) };
   }
