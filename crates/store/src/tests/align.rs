@@ -314,12 +314,12 @@ fn a_home_of_the_second_step_keeps_its_voices_and_what_they_learned_from() {
         (Some(2.5), Some(AdapterId::from("a-1")))
     );
     let adapter = store.adapter(&AdapterId::from("a-1")).unwrap();
-    assert_eq!(adapter.samples, [sample.clone()]);
+    assert_eq!(adapter.samples, std::slice::from_ref(&sample));
     assert_eq!((adapter.samples_gone, adapter.own_held_out), (0, Some(3.0)));
     assert_eq!(adapter.method.to_string(), "base");
     assert_eq!(
         store.delete_sample(&sample).unwrap().adapters,
-        [adapter.id.clone()]
+        std::slice::from_ref(&adapter.id)
     );
     store.delete_adapter(&adapter.id).unwrap();
     let left: u32 = store
