@@ -14,6 +14,8 @@ use std::{
 use idiolect_kernels::{MappedFile, QMatrix, QuantType};
 use idiolect_llm::{LlmError, Result};
 
+pub(crate) use parse::refused_type;
+
 /// An opened file: its metadata and where its tensors lie. The tensors themselves stay on disk.
 #[derive(Debug)]
 pub struct Gguf {

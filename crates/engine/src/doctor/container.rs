@@ -5,7 +5,7 @@ use idiolect_llm::{LlmError, Result};
 use super::{Check, FETCH_AGAIN, REFUSED, megabytes, sentence};
 use crate::{
     config::Config,
-    gguf::{Gguf, Survey, shown},
+    gguf::{Gguf, Survey, refused_type, shown},
     model::quantization,
 };
 
@@ -98,10 +98,7 @@ fn storage(survey: &Survey) -> Check {
         1 => " and one more".to_owned(),
         n => format!(" and {n} more"),
     };
-    let what = type_name(*number).map_or_else(
-        || format!("the unknown type {number}"),
-        |known| format!("{known} (type {number})"),
-    );
+    let what = refused_type(*number);
     Check::broken(
         name,
         format!(
@@ -111,34 +108,6 @@ fn storage(survey: &Survey) -> Check {
         REFUSED,
         "Look for the same model as Q8_0, Q6_K, Q5_K_M or Q4_K_M.",
     )
-}
-
-/// Names of storage types that are not read here (ggml's `ggml_type`).
-fn type_name(number: u32) -> Option<&'static str> {
-    Some(match number {
-        9 => "Q8_1",
-        10 => "Q2_K",
-        11 => "Q3_K",
-        15 => "Q8_K",
-        16 => "IQ2_XXS",
-        17 => "IQ2_XS",
-        18 => "IQ3_XXS",
-        19 => "IQ1_S",
-        20 => "IQ4_NL",
-        21 => "IQ3_S",
-        22 => "IQ2_S",
-        23 => "IQ4_XS",
-        24 => "I8",
-        25 => "I16",
-        26 => "I32",
-        27 => "I64",
-        28 => "F64",
-        29 => "IQ1_M",
-        34 => "TQ1_0",
-        35 => "TQ2_0",
-        39 => "MXFP4",
-        _ => return None,
-    })
 }
 
 pub(super) fn architecture(gguf: &Gguf, config: &Result<Config>) -> Check {

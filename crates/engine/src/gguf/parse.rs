@@ -338,8 +338,9 @@ fn tensor_info(row: &TableRow, alignment: u64) -> Result<TensorInfo> {
     let ty = QuantType::from_ggml(row.number).ok_or_else(|| {
         let read: Vec<_> = QuantType::ALL.iter().map(|ty| ty.name()).collect();
         LlmError::Unsupported(format!(
-            "the tensor {name} has the storage type {}, which is not read here; {} are",
-            row.number,
+            "the tensor {name} is stored as {}, which is not read here; {} are: look for the same model as Q8_0, Q6_K, \
+             Q5_K_M or Q4_K_M",
+            refused_type(row.number),
             read.join(", ")
         ))
     })?;
@@ -404,4 +405,37 @@ fn place(
         }
     }
     (damage, ranges.iter().map(|r| r.1).max().unwrap_or(start))
+}
+
+/// What a storage type that is not read here (ggml's `ggml_type`) is called.
+pub(crate) fn refused_type(number: u32) -> String {
+    type_name(number).map_or_else(|| format!("the unknown type {number}"), String::from)
+}
+
+/// Names of storage types that are not read here (ggml's `ggml_type`).
+fn type_name(number: u32) -> Option<&'static str> {
+    Some(match number {
+        9 => "Q8_1",
+        10 => "Q2_K",
+        11 => "Q3_K",
+        15 => "Q8_K",
+        16 => "IQ2_XXS",
+        17 => "IQ2_XS",
+        18 => "IQ3_XXS",
+        19 => "IQ1_S",
+        20 => "IQ4_NL",
+        21 => "IQ3_S",
+        22 => "IQ2_S",
+        23 => "IQ4_XS",
+        24 => "I8",
+        25 => "I16",
+        26 => "I32",
+        27 => "I64",
+        28 => "F64",
+        29 => "IQ1_M",
+        34 => "TQ1_0",
+        35 => "TQ2_0",
+        39 => "MXFP4",
+        _ => return None,
+    })
 }

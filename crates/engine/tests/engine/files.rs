@@ -36,6 +36,21 @@ fn a_sound_file_tells_about_itself() {
 }
 
 #[test]
+fn a_storage_type_that_is_not_read_is_refused_by_name_with_a_way_on() {
+    for (number, called) in [(23, "IQ4_XS"), (99, "the unknown type 99")] {
+        let mut file = TinyGguf::default().file();
+        file.tensor("blk.1.attn_q.weight").ggml_type = number;
+        let error = load(&file.to_bytes(), DeviceWish::Cpu).err();
+        let Some(LlmError::Unsupported(message)) = error else {
+            panic!("{error:?}");
+        };
+        for part in ["blk.1.attn_q.weight", called, "Q4_K_M"] {
+            assert!(message.contains(part), "{part:?} in {message:?}");
+        }
+    }
+}
+
+#[test]
 fn control_tokens_count_in_prompts_only() {
     let model = tiny(&TinyGguf::default());
     let prompt = model
