@@ -17,6 +17,7 @@ use crate::{
     load::{Layer, Weights},
     lora::{Adapter, LoraWeights, Target},
     ops::{Norm, Rotation, add, attend_composed, attention, gated},
+    train::Dropout,
     values::tensor,
 };
 
@@ -244,6 +245,11 @@ impl Decoder {
         &self.layers
     }
 
+    /// The norm before the head.
+    pub(crate) fn last_norm(&self) -> &Norm {
+        &self.norm
+    }
+
     /// The quantized head where there is one, for losses that go through the vocabulary piece by piece.
     pub(crate) fn head(&self) -> &Linear {
         &self.head
@@ -260,19 +266,27 @@ impl Decoder {
         lengths: &[usize],
         lora: Option<&LoraWeights>,
     ) -> Result<Tensor> {
+        self.forward_train_with(tokens, lengths, lora, None)
+    }
+
+    /// The same with dropout on what the LoRA terms read.
+    pub(crate) fn forward_train_with(
+        &self,
+        tokens: &[Token],
+        lengths: &[usize],
+        lora: Option<&LoraWeights>,
+        dropout: Option<Dropout>,
+    ) -> Result<Tensor> {
         if lengths.iter().sum::<usize>() != tokens.len() {
             candle_core::bail!("the lengths do not add up to the tokens");
         }
-        let places: Vec<Place> = lengths
-            .iter()
-            .flat_map(|&of| (0..of).map(move |position| Place { position, of }))
-            .collect();
         let mut pass = Training {
             decoder: self,
             lengths: lengths.into(),
             lora,
+            dropout,
         };
-        let x = self.run(tokens, &places, &mut pass, None)?;
+        let x = self.run(tokens, &places_of(lengths), &mut pass, None)?;
         self.norm.forward(&x)
     }
 
@@ -441,6 +455,14 @@ pub(crate) struct Place {
     of: usize,
 }
 
+/// The places of whole texts that follow one another.
+pub(crate) fn places_of(lengths: &[usize]) -> Vec<Place> {
+    lengths
+        .iter()
+        .flat_map(|&of| (0..of).map(move |position| Place { position, of }))
+        .collect()
+}
+
 fn normed(norm: &Option<Norm>, x: Tensor) -> Result<Tensor> {
     norm.as_ref().map_or(Ok(x.clone()), |norm| norm.forward(&x))
 }
@@ -591,11 +613,18 @@ struct Training<'a> {
     decoder: &'a Decoder,
     lengths: Arc<[usize]>,
     lora: Option<&'a LoraWeights>,
+    dropout: Option<Dropout>,
 }
 
 impl Pass for Training<'_> {
     fn linear(&self, layer: usize, target: Target, linear: &Linear, x: &Tensor) -> Result<Tensor> {
-        linear.train(x, self.lora.and_then(|l| l.trainable(layer, target)))
+        let pair = self.lora.and_then(|l| l.trainable(layer, target));
+        match (pair, &self.dropout) {
+            (Some(pair), Some(dropout)) => {
+                linear.train_dropped(x, pair, &dropout.mask(layer, target))
+            }
+            (pair, _) => linear.train(x, pair),
+        }
     }
 
     fn attention(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {

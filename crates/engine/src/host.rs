@@ -168,23 +168,21 @@ impl Inference<'_, '_, '_> {
                 Some([k, v].map(|x| rows().flat_map(|i| row(x, i)).collect()))
             })
             .collect();
+        let pages = self.sequences.iter().map(|s| s.cache.host(layer));
+        let pages = pages.collect::<Result<Vec<_>>>()?;
         let pieces = self.pieces.iter().zip(&gathered).map(|(piece, gathered)| {
             let new = piece.rows.start * kv_width..piece.rows.end * kv_width;
-            let cache = &*self.sequences[piece.sequence].cache;
-            let (keys, values) = cache.host(layer)?;
-            Ok(CachedRows {
+            CachedRows {
                 rows: piece.rows.clone(),
-                keys,
-                values,
-                capacity: cache.capacity(),
+                pages: &pages[piece.sequence],
                 before: piece.at,
                 own: match gathered {
                     Some([keys, values]) => Some((keys.as_slice(), values.as_slice())),
                     None => piece.ancestors.as_ref().map(|_| (&k[new.clone()], &v[new])),
                 },
-            })
+            }
         });
-        let pieces = pieces.collect::<Result<Vec<_>>>()?;
+        let pieces: Vec<_> = pieces.collect();
         attention_over_caches(&shape, q, &pieces, out, self.decoder.level());
         Ok(())
     }

@@ -29,6 +29,7 @@ mod prefixes;
 mod score;
 mod stream;
 mod tokenizer;
+mod train;
 mod values;
 
 pub use architecture::{ARCHITECTURES, Architecture, Windows};
@@ -48,3 +49,4 @@ pub use model::{
 };
 pub use prefixes::{Prefix, PrefixRequest};
 pub use tokenizer::Tokenizer;
+pub use train::{Dropout, Gradients, Texts, Trace, TrainOptions};

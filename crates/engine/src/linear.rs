@@ -6,7 +6,7 @@
 use std::{ops::Range, sync::Arc};
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Device, Layout, Result, Shape, Tensor};
-use idiolect_kernels::{Level, Precision, QMatrix, QuantType};
+use idiolect_kernels::{DropoutMask, Level, Precision, QMatrix, QuantType};
 
 use crate::values::{result, slice, tensor, values};
 
@@ -229,6 +229,23 @@ impl Linear {
         self.with_bias(self.trained_product(x, pair)?)
     }
 
+    /// `x Wᵀ + b + scale (x ∘ mask) Aᵀ Bᵀ`, put together from candle's own operations.
+    pub(crate) fn train_dropped(
+        &self,
+        x: &Tensor,
+        TrainablePair { a, b, scale }: TrainablePair<'_>,
+        mask: &DropoutMask,
+    ) -> Result<Tensor> {
+        let (rows, width) = x.dims2()?;
+        let mut factors = vec![1.0; rows * width];
+        for (row, factors) in factors.chunks_exact_mut(width).enumerate() {
+            mask.apply(row, factors);
+        }
+        let dropped = (x * Tensor::from_vec(factors, (rows, width), x.device())?)?;
+        let delta = dropped.matmul(&a.t()?)?.matmul(&b.t()?)?;
+        self.with_bias((self.trained_product(x, None)? + (delta * f64::from(scale))?)?)
+    }
+
     fn trained_product(&self, x: &Tensor, pair: Option<TrainablePair<'_>>) -> Result<Tensor> {
         match (&self.weight, pair) {
             (Weight::Quantized(w), None) => x.apply_op1(Product {
@@ -281,8 +298,13 @@ impl CustomOp1 for Product {
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
         let mut dx = vec![0.0; x.elem_count()];
-        self.w
-            .backward_input(&values(&dy)?, x.dims2()?.0, &mut dx, self.level);
+        self.w.backward_input(
+            &values(&dy)?,
+            x.dims2()?.0,
+            &mut dx,
+            Precision::F32,
+            self.level,
+        );
         Ok(Some(tensor(dx, x.shape())?))
     }
 }
@@ -353,8 +375,13 @@ impl CustomOp3 for LoraProduct {
         let da = back.t()?.matmul(&x)?;
         let db = (dy.t()?.matmul(&inner)? * scale)?;
         let mut dx = vec![0.0; x.elem_count()];
-        self.w
-            .backward_input(&values(&dy)?, x.dims2()?.0, &mut dx, self.level);
+        self.w.backward_input(
+            &values(&dy)?,
+            x.dims2()?.0,
+            &mut dx,
+            Precision::F32,
+            self.level,
+        );
         add_scaled(&mut dx, 1.0, &values(&back.matmul(&a)?)?);
         Ok((Some(tensor(dx, x.shape())?), Some(da), Some(db)))
     }

@@ -140,6 +140,16 @@ pub struct LoraConfig {
 }
 
 impl LoraConfig {
+    /// Rank-stabilised LoRA (Kalajdzievski 2023): the factor is `alpha / √rank`, which alpha is changed to give, so that files
+    /// and exports know one kind of factor only.
+    pub fn rank_stabilised(rank: usize, alpha: f64, targets: Vec<Target>) -> Self {
+        Self {
+            rank,
+            alpha: alpha * (rank as f64).sqrt(),
+            targets,
+        }
+    }
+
     /// The factor on B A.
     pub fn scale(&self) -> f32 {
         (self.alpha / self.rank as f64) as f32

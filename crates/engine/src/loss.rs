@@ -130,6 +130,70 @@ impl Decoder {
     }
 }
 
+/// Memory for some rows' logits and what belongs to them, kept from one call to the next.
+#[derive(Debug, Default)]
+pub(crate) struct HeadMemory {
+    logits: Vec<f32>,
+    x: Vec<f32>,
+    dx: Vec<f32>,
+}
+
+impl HeadMemory {
+    /// Negative log-likelihoods of targets under rows of normed hidden states, 0 where there is none, and their gradients with
+    /// respect to those rows, each for itself, where they are wanted. Rows without a target cost nothing.
+    pub(crate) fn nll(
+        &mut self,
+        head: &QMatrix,
+        hidden: &[f32],
+        targets: &[Option<Token>],
+        mut gradient: Option<&mut [f32]>,
+        precision: Precision,
+        level: Level,
+    ) -> Vec<f32> {
+        let (width, vocabulary) = (head.cols(), head.rows());
+        let all = targets.iter().enumerate();
+        let rows: Vec<(usize, Token)> = all.filter_map(|(i, t)| t.map(|t| (i, t))).collect();
+        let mut nll = vec![0.0; targets.len()];
+        if let Some(gradient) = gradient.as_deref_mut() {
+            let without = targets.iter().zip(gradient.chunks_exact_mut(width));
+            for (_, row) in without.filter(|(target, _)| target.is_none()) {
+                row.fill(0.0);
+            }
+        }
+        for chunk in rows.chunks(rows_at_a_time(vocabulary)) {
+            let n = chunk.len();
+            self.x.clear();
+            for &(i, _) in chunk {
+                self.x
+                    .extend_from_slice(&hidden[i * width..(i + 1) * width]);
+            }
+            let targets: Vec<Token> = chunk.iter().map(|&(_, t)| t).collect();
+            self.logits.resize(n * vocabulary, 0.0);
+            let logits = &mut self.logits[..];
+            head.forward(&self.x, n, logits, precision, level);
+            let losses = match gradient.as_deref_mut() {
+                Some(gradient) => {
+                    let ones = vec![1.0; n];
+                    let losses = softmax_cross_entropy_with_gradient(
+                        logits, vocabulary, &targets, &ones, level,
+                    );
+                    self.dx.resize(n * width, 0.0);
+                    head.backward_input(logits, n, &mut self.dx, precision, level);
+                    for (&(i, _), dx) in chunk.iter().zip(self.dx.chunks_exact(width)) {
+                        gradient[i * width..(i + 1) * width].copy_from_slice(dx);
+                    }
+                    losses
+                }
+                None => softmax_cross_entropy(logits, vocabulary, &targets, level),
+            };
+            for (&(i, _), loss) in chunk.iter().zip(losses) {
+                nll[i] = loss;
+            }
+        }
+        nll
+    }
+}
+
 struct TokenNll {
     head: QMatrix,
     targets: Vec<Option<Token>>,
@@ -146,50 +210,15 @@ impl CustomOp1 for TokenNll {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let hidden = slice(storage, layout)?;
-        let (width, vocabulary) = (self.head.cols(), self.head.rows());
-        // Rows without a target cost nothing.
-        let rows: Vec<(usize, Token)> = self
-            .targets
-            .iter()
-            .enumerate()
-            .filter_map(|(i, t)| t.map(|t| (i, t)))
-            .collect();
-        let mut nll = vec![0.0; self.targets.len()];
         let mut gradient = vec![0.0; if self.needs_gradient { hidden.len() } else { 0 }];
-        let most = rows_at_a_time(vocabulary);
-        let mut logits = vec![0.0; most.min(rows.len()) * vocabulary];
-        for chunk in rows.chunks(most) {
-            let x: Vec<f32> = chunk
-                .iter()
-                .flat_map(|&(i, _)| &hidden[i * width..(i + 1) * width])
-                .copied()
-                .collect();
-            let targets: Vec<Token> = chunk.iter().map(|&(_, t)| t).collect();
-            let logits = &mut logits[..chunk.len() * vocabulary];
-            self.head
-                .forward(&x, chunk.len(), logits, Precision::F32, self.level);
-            let losses = if self.needs_gradient {
-                let losses = softmax_cross_entropy_with_gradient(
-                    logits,
-                    vocabulary,
-                    &targets,
-                    &vec![1.0; chunk.len()],
-                    self.level,
-                );
-                let mut dx = vec![0.0; x.len()];
-                self.head
-                    .backward_input(logits, chunk.len(), &mut dx, self.level);
-                for (&(i, _), dx) in chunk.iter().zip(dx.chunks_exact(width)) {
-                    gradient[i * width..(i + 1) * width].copy_from_slice(dx);
-                }
-                losses
-            } else {
-                softmax_cross_entropy(logits, vocabulary, &targets, self.level)
-            };
-            for (&(i, _), loss) in chunk.iter().zip(losses) {
-                nll[i] = loss;
-            }
-        }
+        let nll = HeadMemory::default().nll(
+            &self.head,
+            hidden,
+            &self.targets,
+            self.needs_gradient.then_some(&mut gradient[..]),
+            Precision::F32,
+            self.level,
+        );
         if let (true, Ok(mut kept)) = (self.needs_gradient, self.unit_gradient.lock()) {
             *kept = Some(gradient);
         }

@@ -50,6 +50,11 @@ impl Norm {
         kernels::rms_norm(x, &self.values, self.eps, y, self.level);
     }
 
+    /// The gradient with respect to `x`, from that of the result.
+    pub(crate) fn backward(&self, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        kernels::rms_norm_backward(x, &self.values, self.eps, dy, dx, self.level);
+    }
+
     fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let stretches = x.reshape(((), self.values.len()))?;
         let mean = stretches.sqr()?.mean_keepdim(D::Minus1)?;

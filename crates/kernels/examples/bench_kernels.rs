@@ -8,8 +8,8 @@
 use std::time::Instant;
 
 use idiolect_kernels::{
-    AttentionShape, AttentionTrace, CachedRows, Level, Precision, QMatrix, QuantType, Sources,
-    Team, attention_backward, attention_over_caches, attention_train, pack,
+    AttentionShape, AttentionTrace, CachedRows, Level, PAGE, Page, Precision, QMatrix, QuantType,
+    Sources, Team, attention_backward, attention_over_caches, attention_train, pack,
     softmax_cross_entropy_with_gradient,
 };
 
@@ -77,8 +77,12 @@ fn values(n: usize) -> Vec<f32> {
 
 /// Weights of any values: what they are does not matter here, as long as no scale is infinite.
 fn matrix(ty: QuantType, rows: usize, cols: usize) -> QMatrix {
+    if ty.block_size() == 1 {
+        return QMatrix::from_f32_quantized(ty, rows, cols, &values(rows * cols))
+            .expect("the shapes agree");
+    }
     let bytes = rows * cols / ty.block_size() * ty.block_bytes();
-    // As half floats and bfloat16 below 2, in any place.
+    // As half floats below 2, in any place.
     let bytes = (0..bytes as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 & 0xbf);
     QMatrix::from_bytes(ty, rows, cols, bytes.collect()).expect("the shapes are whole blocks")
 }
@@ -123,7 +127,7 @@ fn bench(threads: usize, words: &[String]) -> Result<(), Box<dyn std::error::Err
                     "int8" => w.forward(&x, m, &mut y, Precision::Int8, level),
                     "f32" => w.forward(&x, m, &mut y, Precision::F32, level),
                     "bf16" => w.forward(&x, m, &mut y, Precision::Bf16, level),
-                    _ => w.backward_input(&dy, m, &mut dx, level),
+                    _ => w.backward_input(&dy, m, &mut dx, Precision::F32, level),
                 });
                 let giga_bytes = (w.row_bytes() * rows) as f64 / 1e9;
                 let giga_flops = 2e-9 * (m * rows * cols) as f64;
@@ -164,11 +168,18 @@ fn row_operations(level: Level) {
     ] {
         let q = values(rows * width);
         let mut out = vec![0.0; q.len()];
+        let pages: Vec<_> = k
+            .chunks(PAGE * kv_width)
+            .zip(v.chunks(PAGE * kv_width))
+            .map(|(keys, values)| Page {
+                keys,
+                values,
+                capacity: PAGE,
+            })
+            .collect();
         let piece = CachedRows {
             rows: 0..rows,
-            keys: &k,
-            values: &v,
-            capacity: 512,
+            pages: &pages,
             before,
             own: None,
         };

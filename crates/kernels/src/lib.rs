@@ -24,13 +24,15 @@ mod x86;
 pub use error::KernelError;
 pub use level::Level;
 pub use mapped::MappedFile;
-pub use matrix::{Precision, QMatrix, forward_together};
+pub use matrix::{Precision, QMatrix, backward_together, forward_together};
 pub use ops::add::add;
 pub use ops::attention::{
-    AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, attention_backward,
-    attention_over_caches, attention_train, store_in_cache,
+    AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, PAGE, Page, attention_backward,
+    attention_over_caches, attention_train, store_in_page,
 };
+pub use ops::dropout::DropoutMask;
 pub use ops::gated::{Activation, gated, gated_backward};
+pub use ops::lora::{Lora, lora_backward, lora_forward};
 pub use ops::loss::{
     log_normalisers, log_softmax, softmax_cross_entropy, softmax_cross_entropy_with_gradient,
 };

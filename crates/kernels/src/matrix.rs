@@ -180,10 +180,11 @@ impl QMatrix {
         self.packed.as_ref()
     }
 
-    /// Gives back the memory of stored blocks that lie in a mapped file.
-    pub(crate) fn release_blocks(&self) {
+    /// Gives back the memory of stored rows that lie in a mapped file.
+    pub(crate) fn release_rows(&self, rows: Range<usize>) {
         if let Storage::Mapped { file, range } = &self.storage {
-            file.release(range.clone());
+            let at = |row: usize| range.start + row * self.row_bytes();
+            file.release(at(rows.start)..at(rows.end));
         }
     }
 
@@ -257,15 +258,39 @@ impl QMatrix {
     }
 
     /// `dx[m, cols] = dy[m, rows] · W`: the gradient of [`QMatrix::forward`] with respect to its input. The weight is
-    /// frozen and gets none. `dx` is overwritten.
+    /// frozen and gets none. `dx` is overwritten. [`Precision::Int8`] is taken as `F32`.
     ///
     /// # Panics
     /// When the slices do not have those shapes.
-    pub fn backward_input(&self, dy: &[f32], m: usize, dx: &mut [f32], level: Level) {
-        assert_eq!(dy.len(), m * self.rows, "dy is [m, rows]");
-        assert_eq!(dx.len(), m * self.cols, "dx is [m, cols]");
-        matmul::backward_input(self, dy, m, dx, level);
+    pub fn backward_input(
+        &self,
+        dy: &[f32],
+        m: usize,
+        dx: &mut [f32],
+        precision: Precision,
+        level: Level,
+    ) {
+        backward_together(&[(self, dy)], m, dx, precision, level);
     }
+}
+
+/// The gradient of [`forward_together`] with respect to its one input: the sum of what [`QMatrix::backward_input`] gives for each
+/// matrix and its `dy[m, rows]`.
+///
+/// # Panics
+/// When the slices do not have those shapes.
+pub fn backward_together(
+    products: &[(&QMatrix, &[f32])],
+    m: usize,
+    dx: &mut [f32],
+    precision: Precision,
+    level: Level,
+) {
+    for (w, dy) in products {
+        assert_eq!(dy.len(), m * w.rows, "dy is [m, rows]");
+        assert_eq!(dx.len(), m * w.cols, "dx is [m, cols]");
+    }
+    matmul::backward_input(products, m, dx, precision, level);
 }
 
 /// Products of one `x[m, cols]` with several matrices, each as [`QMatrix::forward`] gives it to the bit: few rows are then

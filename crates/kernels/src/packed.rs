@@ -1,5 +1,4 @@
-//! Weights laid out anew for integer products: sixteen rows side by side, so that a register holds the same four columns of
-//! all of them and no sum is ever taken across a register. They lie in memory of their own, in large pages where the
+//! Weights laid out anew: sixteen rows side by side, so that a register holds the same columns of all of them and no sum is ever taken across a register. They lie in memory of their own, in large pages where the
 //! system has them: reading the weights is what a drawn token waits for.
 //!
 //! A group of 16 rows is first its scales and then, from a multiple of 64 bytes on, its integers. Scales are those that are
@@ -11,6 +10,8 @@
 //! eight vectors. Of fewer bits the lower four are four vectors, vector j having c = j in its low halves and c = 4 + j in the
 //! high ones. A fifth bit is one more vector whose bit c belongs to vector c; a fifth and sixth are two more, whose bits
 //! 2 j and 2 j + 1 belong to c = j and to c = 4 + j.
+//!
+//! Float types have no scales; their numbers stand by columns and then by rows.
 
 use std::{ops::Range, sync::Arc};
 
@@ -24,6 +25,10 @@ pub(crate) const GROUP_ROWS: usize = 16;
 pub(crate) const UNIT: usize = 32;
 /// Bytes that every matrix and the integers of every group begin at a multiple of.
 const ALIGNMENT: usize = 64;
+
+/// Bytes that are laid out before the memory of the stored ones is given back, so that both forms of a model are never in
+/// memory together.
+const SLAB_BYTES: usize = 8 << 20;
 
 /// What happens to the stored blocks of matrices that were laid out anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +71,8 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// None for the float types.
-    pub(crate) const fn of(ty: QuantType) -> Option<Self> {
+    /// How a type is laid out; its rows have to be whole units.
+    pub(crate) const fn of(ty: QuantType) -> Self {
         let (stretch, scale_bytes, integer_bytes) = match ty {
             QuantType::Q4_0 => (1, 32, 256),
             QuantType::Q4_1 => (1, 64, 256),
@@ -77,13 +82,14 @@ impl Layout {
             QuantType::Q4K => (8, 64 + 8 * 32, 256),
             QuantType::Q5K => (8, 64 + 8 * 32, 320),
             QuantType::Q6K => (8, 32 + 8 * 32, 384),
-            QuantType::F32 | QuantType::F16 | QuantType::BF16 => return None,
+            QuantType::F32 => (1, 0, 4 * UNIT * GROUP_ROWS),
+            QuantType::F16 | QuantType::BF16 => (1, 0, 2 * UNIT * GROUP_ROWS),
         };
-        Some(Self {
+        Self {
             stretch,
             scale_bytes,
             integer_bytes,
-        })
+        }
     }
 
     /// Where the integers of a group of `units` begin.
@@ -98,11 +104,12 @@ impl Layout {
 }
 
 fn packed_bytes(w: &QMatrix) -> Option<usize> {
-    let group = Layout::of(w.quant_type())?.group_bytes(w.cols() / UNIT);
-    Some(w.rows().div_ceil(GROUP_ROWS) * group).filter(|&bytes| bytes > 0)
+    let group = Layout::of(w.quant_type()).group_bytes(w.cols() / UNIT);
+    let bytes = w.rows().div_ceil(GROUP_ROWS) * group;
+    (bytes > 0 && w.cols().is_multiple_of(UNIT)).then_some(bytes)
 }
 
-/// Lays matrices out for the integer products of `level`, where it has such and their types do.
+/// Lays matrices out for the products of `level`, where it has fast ones and rows are whole units of 32 columns.
 ///
 /// # Errors
 /// When there is no memory.
@@ -128,18 +135,24 @@ pub fn pack(matrices: &mut [&mut QMatrix], level: Level, sources: Sources) -> st
     let _ = pages.advise(memmap2::Advice::HugePage);
     let shared = SharedSlice::new(&mut pages);
     for (w, range) in matrices.iter().zip(&ranges) {
-        let Some((range, layout)) = range.clone().zip(Layout::of(w.quant_type())) else {
+        let (Some(range), layout) = (range, Layout::of(w.quant_type())) else {
             continue;
         };
         let group = layout.group_bytes(w.cols() / UNIT);
-        team::for_each(w.rows().div_ceil(GROUP_ROWS), |i| {
-            // SAFETY: groups do not overlap.
-            let to = unsafe { shared.part(range.start + i * group, group) };
-            pack_group(w, i * GROUP_ROWS, &layout, to);
-        });
-        // Matrix by matrix, so that both forms of a model are never in memory together.
-        if sources == Sources::Release {
-            w.release_blocks();
+        let groups = w.rows().div_ceil(GROUP_ROWS);
+        let slab = (SLAB_BYTES / group).max(1);
+        for from in (0..groups).step_by(slab) {
+            let count = slab.min(groups - from);
+            team::for_each(count, |i| {
+                let i = from + i;
+                // SAFETY: groups do not overlap.
+                let to = unsafe { shared.part(range.start + i * group, group) };
+                pack_group(w, i * GROUP_ROWS, &layout, to);
+            });
+            if sources == Sources::Release {
+                let end = ((from + count) * GROUP_ROWS).min(w.rows());
+                w.release_rows(from * GROUP_ROWS..end);
+            }
         }
     }
     let pages = Arc::new(pages.make_read_only()?);
@@ -161,7 +174,8 @@ fn pack_group(w: &QMatrix, first: usize, layout: &Layout, to: &mut [u8]) {
                 $(QuantType::$ty => pack_rows::<$bits>(
                     w, first, layout, to, |block, unit| integers(QuantType::$ty, block, unit)
                 ),)*
-                QuantType::F32 | QuantType::F16 | QuantType::BF16 => {}
+                QuantType::F32 => pack_floats::<4>(w, first, to),
+                QuantType::F16 | QuantType::BF16 => pack_floats::<2>(w, first, to),
             }
         };
     }
@@ -186,6 +200,17 @@ fn pack_rows<const BITS: u8>(
             for (unit, to) in units.chunks_exact_mut(layout.integer_bytes).enumerate() {
                 pack_integers::<BITS>(&read(block, unit), i, to);
             }
+        }
+    }
+}
+
+/// Numbers of so many bytes, by columns and then by rows.
+fn pack_floats<const BYTES: usize>(w: &QMatrix, first: usize, to: &mut [u8]) {
+    let columns = to.as_chunks_mut::<BYTES>().0;
+    for i in 0..GROUP_ROWS.min(w.rows() - first) {
+        let row = w.row(first + i).as_chunks::<BYTES>().0;
+        for (value, column) in row.iter().zip(columns.chunks_exact_mut(GROUP_ROWS)) {
+            column[i] = *value;
         }
     }
 }

@@ -22,11 +22,15 @@ pub(crate) const WIDE_COLS: usize = 64;
 pub(crate) type WideTile =
     fn(usize, usize, Strided<'_>, Strided<'_>, &mut [[f32; WIDE_COLS]; WIDE_ROWS]);
 
+/// As two tiles with the same a: rows, depth, a, both b, both c.
+pub(crate) type PairTile = fn(usize, usize, Strided<'_>, [Strided<'_>; 2], &mut [TileBuffer; 2]);
+
 /// Type, groups of packed rows, activations, results `[rows of activations, rows of the groups]`. A result does not depend on
 /// the rows beside it.
 pub(crate) type PackedDot = fn(QuantType, &[u8], Panel<'_>, &mut [f32]);
-/// Type, a group of packed rows, its values `[columns, 16]`, to the bits that decoding the stored blocks gives.
-pub(crate) type Unpack = fn(QuantType, &[u8], &mut [f32]);
+/// Type, a group of packed rows, its units of 32 columns, the first one wanted, values `[columns, 16]` from there on, to the bits
+/// that decoding the stored blocks gives.
+pub(crate) type Unpack = fn(QuantType, &[u8], usize, usize, &mut [f32]);
 /// Gradient of a row of RMS norm: x, weight, eps, dy, dx.
 pub(crate) type RmsNormBackward = fn(&[f32], &[f32], f32, &[f32], &mut [f32]);
 /// Gradient of a gated activation: which, gate, up, dy, dgate, dup.
@@ -45,6 +49,8 @@ pub(crate) struct MatrixUnit {
     pub pack_group: fn(QuantType, &[u8], &mut [Tile], &mut [Tile]),
     /// 32 rows of 16 columns, so many floats apart, as a tile of B.
     pub pack_interleaved: fn(&[f32], usize, &mut Tile, Option<&mut Tile>),
+    /// Twice 16 columns of sixteen rows each, the rows side by side, as a tile of B of those 32 rows.
+    pub pack_columns: fn(&[f32], &[f32], &mut Tile, Option<&mut Tile>),
     /// Calls with the unit configured for this thread. The callee must not wait for other tasks.
     pub with_tiles: fn(&mut dyn FnMut()),
     /// # Safety
@@ -61,6 +67,8 @@ pub(crate) struct Primitives {
     pub tile: fn(usize, usize, Strided<'_>, Strided<'_>, &mut TileBuffer),
     /// The same, to the same bits, for 1 to 6 rows and 64 columns at a time: so few sums of a tile would wait for one another.
     pub wide_tile: Option<WideTile>,
+    /// Two tiles at once, to the same bits, where registers suffice: a's numbers are then read once for both.
+    pub pair_tile: Option<PairTile>,
     /// Writes the transpose of up to sixteen rows, absent ones as zeros: rows, depth, from, to `[depth, 16]`.
     pub transpose: fn(usize, usize, Strided<'_>, &mut [f32]),
     /// The matrix unit, where there is one.
@@ -71,7 +79,7 @@ pub(crate) struct Primitives {
     pub packed: PackedDot,
     /// How many rows of activations that takes at most.
     pub panel_rows: usize,
-    /// Decodes a group of packed rows.
+    /// Decodes a part of a group of packed rows.
     pub unpack: Unpack,
     /// One row of RMS norm: x, weight, eps, y.
     pub rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),

@@ -1,8 +1,8 @@
 //! Products of every type at every level this processor has, against hand-made blocks and plain f64 sums.
 
 use idiolect_kernels::{
-    KernelError, Level, MappedFile, Precision, QMatrix, QuantType, Sources, Team, forward_together,
-    pack,
+    KernelError, Level, MappedFile, Precision, QMatrix, QuantType, Sources, Team,
+    backward_together, forward_together, pack,
 };
 
 /// Relative to the sum of magnitudes of the terms: f32 rounding of a sum of a few thousand terms.
@@ -261,17 +261,85 @@ fn backward_agrees_with_plain_sums_for_every_type_and_level() {
                 for (layout, w) in layouts(&w, level) {
                     for m in [1, 2, 3, 4, 5, 8, 17, most] {
                         let mut dx = vec![f32::NAN; m * cols];
-                        w.backward_input(&dy[..m * rows], m, &mut dx, level);
+                        w.backward_input(&dy[..m * rows], m, &mut dx, Precision::F32, level);
                         let what = format!(
                             "{} {layout} {rows}x{cols} m {m} {}",
                             ty.name(),
                             level.name()
                         );
                         assert_close(&dx, &want[..m * cols], f32_tolerance(level), &what);
+                        let dy = &dy[..m * rows];
+                        w.backward_input(dy, m, &mut dx, Precision::Bf16, level);
+                        assert_close(&dx, &want[..m * cols], BF16_TOLERANCE, &what);
                     }
                 }
             }
         }
+    }
+}
+
+#[test]
+fn packed_weights_give_the_gradients_of_the_stored_ones() {
+    for ty in QuantType::ALL {
+        let cols = ty.block_size().max(32) * 3;
+        for rows in [1, 16, 37, 130] {
+            let stored = matrix(ty, rows, cols);
+            let m = 21;
+            let dy = values(m * rows, 4);
+            for level in Level::available() {
+                let mut packed = stored.clone();
+                pack(&mut [&mut packed], level, Sources::Keep).unwrap();
+                for precision in [Precision::F32, Precision::Bf16] {
+                    let dx = |w: &QMatrix| {
+                        let mut dx = vec![f32::NAN; m * cols];
+                        w.backward_input(&dy, m, &mut dx, precision, level);
+                        dx
+                    };
+                    assert_eq!(
+                        dx(&packed),
+                        dx(&stored),
+                        "{} {rows} rows {}",
+                        ty.name(),
+                        level.name()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_matrices_multiplied_together_add_up() {
+    let (cols, m) = (256, 9);
+    let matrices = [
+        matrix(QuantType::Q4_1, 48, cols),
+        matrix(QuantType::Q8_0, 0, cols),
+        matrix(QuantType::F32, 33, cols),
+    ];
+    let slopes: Vec<Vec<f32>> = matrices.iter().map(|w| values(m * w.rows(), 4)).collect();
+    for level in Level::available() {
+        let mut together = vec![f32::NAN; m * cols];
+        let products: Vec<_> = matrices
+            .iter()
+            .zip(&slopes)
+            .map(|(w, dy)| (w, &dy[..]))
+            .collect();
+        backward_together(&products, m, &mut together, Precision::F32, level);
+        let mut sum = vec![0.0; m * cols];
+        for (w, dy) in products {
+            let mut dx = vec![f32::NAN; m * cols];
+            w.backward_input(dy, m, &mut dx, Precision::F32, level);
+            sum.iter_mut().zip(dx).for_each(|(sum, dx)| *sum += dx);
+        }
+        for (a, b) in together.iter().zip(&sum) {
+            assert!(
+                (a - b).abs() < 1e-4 * (1.0 + b.abs()),
+                "{}: {a}, {b}",
+                level.name()
+            );
+        }
+        backward_together(&[], m, &mut together, Precision::F32, level);
+        assert!(together.iter().all(|v| *v == 0.0));
     }
 }
 
@@ -284,7 +352,7 @@ fn backward_splits_large_batches_and_tall_matrices_without_loss() {
     let want = product(&dy, |p, j| dense[p * cols + j], m, rows, cols);
     for level in Level::available() {
         let mut dx = vec![f32::NAN; m * cols];
-        w.backward_input(&dy, m, &mut dx, level);
+        w.backward_input(&dy, m, &mut dx, Precision::F32, level);
         assert_close(&dx, &want, f32_tolerance(level), level.name());
     }
 }
@@ -310,7 +378,7 @@ fn backward_is_the_gradient_of_forward() {
                     .sum()
             };
             let mut dx = vec![0.0; m * cols];
-            w.backward_input(&dy, m, &mut dx, level);
+            w.backward_input(&dy, m, &mut dx, Precision::F32, level);
             for i in (0..m * cols).step_by(61) {
                 let (mut plus, mut minus) = (x.clone(), x.clone());
                 plus[i] += 1.0;
@@ -381,17 +449,19 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let stored = matrix(QuantType::Q4_1, rows, cols);
     let (x, dy) = (values(m * cols, 3), values(m * rows, 4));
     let products = |level: Level, w: &QMatrix| {
-        let (mut a, mut b, mut d, mut c) = (
+        let (mut a, mut b, mut d, mut c, mut e) = (
             vec![0.0; m * rows],
             vec![0.0; m * rows],
             vec![0.0; m * rows],
+            vec![0.0; m * cols],
             vec![0.0; m * cols],
         );
         w.forward(&x, m, &mut a, Precision::F32, level);
         w.forward(&x, m, &mut b, Precision::Int8, level);
         w.forward(&x, m, &mut d, Precision::Bf16, level);
-        w.backward_input(&dy, m, &mut c, level);
-        [a, b, d, c]
+        w.backward_input(&dy, m, &mut c, Precision::F32, level);
+        w.backward_input(&dy, m, &mut e, Precision::Bf16, level);
+        [a, b, d, c, e]
             .concat()
             .iter()
             .map(|v| v.to_bits())
@@ -431,7 +501,7 @@ fn no_rows_and_zero_activations_are_fine() {
     for level in Level::available() {
         let w = matrix(QuantType::Q8_0, 5, 64);
         w.forward(&[], 0, &mut [], Precision::Int8, level);
-        w.backward_input(&[], 0, &mut [], level);
+        w.backward_input(&[], 0, &mut [], Precision::F32, level);
         let mut y = vec![f32::NAN; 5];
         for precision in [Precision::Int8, Precision::Bf16, Precision::F32] {
             w.forward(&[0.0; 64], 1, &mut y, precision, level);

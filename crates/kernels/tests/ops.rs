@@ -1,10 +1,10 @@
 //! Row operations: gradients against finite differences of the reference, fast levels against the reference.
 
 use idiolect_kernels::{
-    Activation, AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, Level, RopeStyle, RopeTable,
-    Team, attention_backward, attention_over_caches, attention_train, gated, gated_backward,
-    log_normalisers, log_softmax, rms_norm, rms_norm_backward, rope, rope_backward,
-    softmax_cross_entropy, softmax_cross_entropy_with_gradient, store_in_cache,
+    Activation, AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, Level, PAGE, Page,
+    RopeStyle, RopeTable, Team, attention_backward, attention_over_caches, attention_train, gated,
+    gated_backward, log_normalisers, log_softmax, rms_norm, rms_norm_backward, rope, rope_backward,
+    softmax_cross_entropy, softmax_cross_entropy_with_gradient, store_in_page,
 };
 
 /// Central differences in f32: absolute and relative to the slope.
@@ -299,31 +299,52 @@ fn shapes() -> Vec<AttentionShape> {
     ]
 }
 
-/// A cache with keys and values `[t, kv_heads, head_dim]` from position 0 on; what is not written is not a number.
-fn cache_of(shape: &AttentionShape, k: &[f32], v: &[f32], capacity: usize) -> [Vec<f32>; 2] {
-    let width = shape.kv_heads * shape.head_dim;
-    let mut cache = [(); 2].map(|()| vec![f32::NAN; capacity * width]);
-    let [keys, values] = &mut cache;
-    // In two pieces, as a prompt and what follows it.
-    let cut = k.len() / width / 3 * width;
-    let (first, second) = ((&k[..cut], &v[..cut]), (&k[cut..], &v[cut..]));
-    store_in_cache(shape, first, 0, capacity, keys, values);
-    store_in_cache(shape, second, cut / width, capacity, keys, values);
-    cache
+/// The pages of a cache.
+struct Cache(Vec<([Vec<f32>; 2], usize)>);
+
+impl Cache {
+    /// With keys and values `[t, kv_heads, head_dim]` from position 0 on; what is not written is not a number.
+    fn of(shape: &AttentionShape, k: &[f32], v: &[f32]) -> Self {
+        let width = shape.kv_heads * shape.head_dim;
+        let page = |(k, v): (&[f32], &[f32])| {
+            let capacity = (k.len() / width).next_multiple_of(KEY_BLOCK);
+            let mut page = [(); 2].map(|()| vec![f32::NAN; capacity * width]);
+            let [keys, values] = &mut page;
+            // In two pieces, as a prompt and what follows it.
+            let cut = k.len() / width / 3 * width;
+            let (first, second) = ((&k[..cut], &v[..cut]), (&k[cut..], &v[cut..]));
+            store_in_page(shape, first, 0, capacity, keys, values);
+            store_in_page(shape, second, cut / width, capacity, keys, values);
+            (page, capacity)
+        };
+        let pages = k.chunks(PAGE * width).zip(v.chunks(PAGE * width));
+        Self(pages.map(page).collect())
+    }
+
+    fn pages(&self) -> Vec<Page<'_>> {
+        self.0
+            .iter()
+            .map(|cache| {
+                let ([keys, values], capacity) = cache;
+                Page {
+                    keys,
+                    values,
+                    capacity: *capacity,
+                }
+            })
+            .collect()
+    }
 }
 
 /// A piece whose rows lie in the cache.
 fn cached<'a>(
     rows: std::ops::Range<usize>,
-    [keys, values]: &'a [Vec<f32>; 2],
-    capacity: usize,
+    pages: &'a [Page<'a>],
     before: usize,
 ) -> CachedRows<'a> {
     CachedRows {
         rows,
-        keys,
-        values,
-        capacity,
+        pages,
         before,
         own: None,
     }
@@ -341,9 +362,10 @@ fn attention_over_a_cache_is_the_softmax_average_of_values() {
     };
     let k = [0.0, 9.0, 2.0 * 3.0_f32.ln(), 1.0, 100.0, 100.0];
     let v = [1.0, 0.0, 0.0, 1.0, 50.0, 50.0];
-    let cache = cache_of(&shape, &k, &v, KEY_BLOCK);
+    let cache = Cache::of(&shape, &k, &v);
     let mut out = [0.0; 2];
-    let piece = cached(0..1, &cache, KEY_BLOCK, 1);
+    let pages = cache.pages();
+    let piece = cached(0..1, &pages, 1);
     attention_over_caches(&shape, &[1.0, 0.0], &[piece], &mut out, Level::Reference);
     assert_close(&out, &[0.25, 0.75], LEVEL_TOLERANCE, "weights 1/4 and 3/4");
 }
@@ -351,7 +373,7 @@ fn attention_over_a_cache_is_the_softmax_average_of_values() {
 #[test]
 fn attention_over_caches_agrees_between_levels_and_batches() {
     for shape in shapes() {
-        let (capacity, width) = (704, shape.heads * shape.head_dim);
+        let width = shape.heads * shape.head_dim;
         let kv_width = shape.kv_heads * shape.head_dim;
         // Rows and what comes before them: a prompt from position 0, short pieces far apart, and one late row alone, over
         // more keys than are summed up at once.
@@ -359,6 +381,8 @@ fn attention_over_caches_agrees_between_levels_and_batches() {
             vec![(80, 0)],
             vec![(1, 199), (3, 2), (2, 64), (1, 63)],
             vec![(1, 600)],
+            // Drafts of one prompt and a branch of several rows: whole pages in common, then keys of each one's own.
+            vec![(1, 520), (1, 540), (2, 512), (1, 256), (1, 90)],
         ] {
             let m = pieces.iter().map(|(rows, _)| rows).sum::<usize>();
             let q = values(m * width, 1);
@@ -369,13 +393,14 @@ fn attention_over_caches_agrees_between_levels_and_batches() {
                 .max()
                 .unwrap();
             let (k, v) = (values(most * kv_width, 2), values(most * kv_width, 3));
-            let cache = cache_of(&shape, &k, &v, capacity);
+            let cache = Cache::of(&shape, &k, &v);
+            let pages = cache.pages();
             let mut start = 0;
             let pieces: Vec<_> = pieces
                 .iter()
                 .map(|&(rows, before)| {
                     start += rows;
-                    cached(start - rows..start, &cache, capacity, before)
+                    cached(start - rows..start, &pages, before)
                 })
                 .collect();
             let mut plain = vec![0.0; q.len()];
@@ -395,7 +420,7 @@ fn attention_over_caches_agrees_between_levels_and_batches() {
                     for row in piece.rows.clone() {
                         let here = row * width..(row + 1) * width;
                         let before = piece.before + row - piece.rows.start;
-                        let alone = cached(0..1, &cache, capacity, before);
+                        let alone = cached(0..1, &pages, before);
                         assert!(
                             run(&q[here.clone()], &[alone]) == out[here],
                             "{what}: row {row} has other bits alone"
@@ -457,11 +482,11 @@ fn training_attention_agrees_with_the_cache_form() {
         let mut start = 0;
         for length in lengths {
             let new = start * kv_width..(start + length) * kv_width;
-            let capacity = length.next_multiple_of(KEY_BLOCK);
-            let cache = cache_of(&shape, &k[new.clone()], &v[new], capacity);
+            let cache = Cache::of(&shape, &k[new.clone()], &v[new]);
+            let pages = cache.pages();
             let mut out = vec![0.0; length * width];
             let q = &q[start * width..(start + length) * width];
-            let pieces = (length > 0).then(|| cached(0..length, &cache, capacity, 0));
+            let pieces = (length > 0).then(|| cached(0..length, &pages, 0));
             attention_over_caches(&shape, q, pieces.as_slice(), &mut out, Level::Reference);
             want.extend(out);
             start += length;

@@ -144,6 +144,6 @@ fn parse_intent(text: &str) -> Result<Intent, String> {
     }
 }
 
-fn parse_method(text: &str) -> Result<Method, String> {
+pub(super) fn parse_method(text: &str) -> Result<Method, String> {
     text.parse()
 }

@@ -147,10 +147,34 @@ pub fn tallies(tallies: &[Tally]) -> String {
 }
 
 pub fn preflight(p: &Preflight) -> String {
-    let mut text = format!(
-        "Learns from {} samples, {} words: {} passages to train on, {} held out, {} tokens a pass.",
-        p.samples, p.words, p.train_chunks, p.held_out_chunks, p.tokens
-    );
+    let of_preferences = p
+        .ladder
+        .first()
+        .is_some_and(|rung| rung.settings.objective.uses_preferences());
+    let mut text = if of_preferences {
+        format!(
+            "Learns from {} preferences, {} held out, {} tokens a pass.",
+            p.train_chunks, p.held_out_chunks, p.tokens
+        )
+    } else {
+        format!(
+            "Learns from {} samples, {} words: {} passages to train on, {} held out, {} tokens a pass.",
+            p.samples, p.words, p.train_chunks, p.held_out_chunks, p.tokens
+        )
+    };
+    if p.votes + p.edits + p.thumbs_up + p.thumbs_down > 0 {
+        text.push_str(&format!(
+            "\nFound: {} votes, {} corrected drafts, {} thumbs up and {} down; {} pairs of them.",
+            p.votes, p.edits, p.thumbs_up, p.thumbs_down, p.preferences
+        ));
+    }
+    if !p.held_out_samples.is_empty() {
+        let ids: Vec<&str> = p.held_out_samples.iter().map(|id| id.as_str()).collect();
+        text.push_str(&format!("\nHeld out whole: {}.", ids.join(", ")));
+    }
+    if !p.too_little.is_empty() {
+        text.push_str(&format!("\n{} --anyway trains all the same.", p.too_little));
+    }
     if p.duplicates > 0 {
         text.push_str(&format!("\n{} near-duplicates are left out.", p.duplicates));
     }
@@ -168,6 +192,18 @@ pub fn preflight(p: &Preflight) -> String {
     for line in p.settings_in_words.iter().chain(&p.advice) {
         text.push_str("\n  ");
         text.push_str(line);
+    }
+    if p.ladder.first().is_some_and(|rung| !rung.fits) {
+        text.push_str("\nSettings that need less, each beside those above it:");
+        for rung in p.ladder.iter().skip(1) {
+            text.push_str(&format!(
+                "\n  {}  about {}, {}: {}",
+                if rung.fits { "fits   " } else { "too big" },
+                size(rung.needed_bytes),
+                duration(rung.seconds),
+                rung.words
+            ));
+        }
     }
     text
 }

@@ -23,7 +23,7 @@ fn tolerance(level: Level) -> f64 {
     }
 }
 
-fn decoder(file: &GgufFile, level: Level) -> Decoder {
+pub(crate) fn decoder(file: &GgufFile, level: Level) -> Decoder {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.gguf");
     std::fs::write(&path, file.to_bytes()).unwrap();

@@ -1,7 +1,9 @@
 //! Adapters: gradients, files, and their effect at inference.
 
 use candle_core::{Device, Tensor, Var};
-use idiolect_engine::{Adapter, LoadedModel, LoraConfig, LoraWeights, Precision, Sequence, Target};
+use idiolect_engine::{
+    Adapter, Decoder, LoadedModel, LoraConfig, LoraWeights, Precision, Sequence, Target,
+};
 use idiolect_llm::{
     AdapterSource, Cancel, DeviceWish, LlmError, ScoreRequest, TextModel, Token,
     testing::{Storage, TinyGguf},
@@ -27,7 +29,11 @@ pub(crate) fn all_linears() -> LoraConfig {
 
 /// Weights whose B is not zero, as after some training.
 pub(crate) fn trained(model: &LoadedModel, config: &LoraConfig, seed: u64) -> LoraWeights {
-    let lora = LoraWeights::new(config, model.config(), &Device::Cpu, seed).unwrap();
+    weights_for(model.decoder(), config, seed)
+}
+
+pub(crate) fn weights_for(decoder: &Decoder, config: &LoraConfig, seed: u64) -> LoraWeights {
+    let lora = LoraWeights::new(config, decoder.config(), &Device::Cpu, seed).unwrap();
     for (i, (_, factors)) in lora.factors().enumerate() {
         let b = &factors.b;
         let n = b.elem_count();

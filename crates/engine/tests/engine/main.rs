@@ -12,6 +12,7 @@ mod recorded;
 mod rows;
 mod steering;
 mod text_model;
+mod train;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! Activations rounded to signed bytes, and how the product over them is spread over threads.
 
-use crate::packed::{GROUP_ROWS, Layout};
+use crate::packed::GROUP_ROWS;
 use crate::primitives::{PackedDot, Primitives};
 use crate::slices::{SharedOutput, SharedSlice, with_scratch};
 use crate::team;
@@ -19,11 +19,11 @@ const MIN_SHARED_ROWS: usize = 32;
 
 /// Whether [`crate::Precision::Int8`] rounds the activations for this type.
 pub(crate) fn applies_to(ty: QuantType) -> bool {
-    Layout::of(ty).is_some()
+    ty.block_size() > 1
 }
 
 /// 32 activations of a row: value i is `scale * q[i]`, |q| <= 127.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
 pub(crate) struct Block {
     pub q: [i8; ACTIVATION_BLOCK],
@@ -35,7 +35,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         q: [0; ACTIVATION_BLOCK],
         scale: 0.0,
         scaled_sum: 0.0,
@@ -44,7 +44,7 @@ impl Block {
 
     /// Rounds to nearest (ties to even), with the largest magnitude at 127.
     #[inline(always)]
-    fn round(x: &[f32; ACTIVATION_BLOCK]) -> Self {
+    pub(crate) fn round(x: &[f32; ACTIVATION_BLOCK]) -> Self {
         let mut largest = [0.0_f32; 8];
         for (i, v) in x.iter().enumerate() {
             largest[i % 8] = largest[i % 8].max(v.abs());
@@ -58,20 +58,31 @@ impl Block {
             *q = rounded as i8;
             sums[i / 16] += rounded;
         }
-        block.scale = scale;
-        block.scaled_sum = scale * (sums[0] + sums[1]) as f32;
-        block.offsets = sums.map(|sum| -32 * sum);
+        block.finish(scale, sums);
         block
+    }
+
+    /// Everything but the bytes, from the scale and the sums of either half of them.
+    #[inline(always)]
+    pub(crate) fn finish(&mut self, scale: f32, sums: [i32; 2]) {
+        self.scale = scale;
+        self.scaled_sum = scale * (sums[0] + sums[1]) as f32;
+        self.offsets = sums.map(|sum| -32 * sum);
     }
 }
 
-/// Rounds rows of x that are multiplied together: values, columns, blocks.
+/// Rounds rows of x that are multiplied together: values, columns, blocks, how one is rounded.
 #[inline(always)]
-pub(crate) fn round_panel(x: &[f32], cols: usize, to: &mut [Block]) {
+pub(crate) fn round_panel(
+    x: &[f32],
+    cols: usize,
+    to: &mut [Block],
+    round: impl Fn(&[f32; ACTIVATION_BLOCK]) -> Block,
+) {
     let rows = x.len() / cols.max(1);
     for (r, x) in x.chunks_exact(cols).enumerate() {
         for (b, x) in x.as_chunks().0.iter().enumerate() {
-            to[b * rows + r] = Block::round(x);
+            to[b * rows + r] = round(x);
         }
     }
 }
@@ -119,7 +130,9 @@ impl Activations {
         let blocks_a_row = cols / ACTIVATION_BLOCK;
         let most = with.map_or(1, |with| with.panel_rows).min(MOST_ROWS);
         let mut blocks = vec![Block::EMPTY; rows * blocks_a_row];
-        let round = with.map_or(round_panel as fn(&[f32], usize, &mut [Block]), |w| w.round);
+        let plain: fn(&[f32], usize, &mut [Block]) =
+            |x, cols, to| round_panel(x, cols, to, Block::round);
+        let round = with.map_or(plain, |with| with.round);
         if rows < MIN_SHARED_ROWS {
             for (first, rows) in panels(rows, most) {
                 let x = &x[first * cols..][..rows * cols];

@@ -5,6 +5,7 @@ pub(crate) mod planes;
 mod reference;
 mod tiled;
 
+use crate::packed::UNIT;
 use crate::primitives::Primitives;
 use crate::{Level, Precision, QMatrix, team};
 
@@ -17,19 +18,13 @@ pub(crate) fn forward(
     level: Level,
 ) {
     let with = level.primitives();
-    let by_integers =
-        |w: &QMatrix| precision == Precision::Int8 && int8::applies_to(w.quant_type());
-    for (w, y) in products.iter_mut().filter(|(w, _)| !by_integers(w)) {
-        match with {
-            Some(with) => by_floats(with, w, x, m, y, precision),
-            None => reference::forward(w, x, m, y),
-        }
-    }
-    let mut rounded: Vec<_> = products
+    let (mut rounded, mut floats): (Vec<_>, Vec<_>) = products
         .iter_mut()
-        .filter(|(w, _)| by_integers(w))
         .map(|(w, y)| (*w, &mut **y))
-        .collect();
+        .partition(|(w, _)| precision == Precision::Int8 && int8::applies_to(w.quant_type()));
+    if !floats.is_empty() {
+        by_floats(with, &mut floats, x, m, precision);
+    }
     let Some((first, _)) = rounded.first() else {
         return;
     };
@@ -46,30 +41,61 @@ pub(crate) fn forward(
 }
 
 fn by_floats(
-    with: &Primitives,
-    w: &QMatrix,
+    with: Option<&Primitives>,
+    products: &mut [(&QMatrix, &mut [f32])],
     x: &[f32],
     m: usize,
-    y: &mut [f32],
     precision: Precision,
 ) {
     let parts = match precision {
         Precision::Bf16 => planes::Parts::First,
         Precision::F32 | Precision::Int8 => planes::Parts::Both,
     };
-    match with.matrix {
-        Some(unit) => planes::forward((unit, with), w, x, m, y, parts),
-        None => tiled::forward(with, w, x, m, y),
+    // Not for few rows, where cutting the weights for the unit would be most of the work.
+    if let Some((with, unit)) = with.and_then(|with| Some((with, with.matrix?)))
+        && precision != Precision::Int8
+    {
+        return planes::forward((unit, with), products, x, m, parts);
+    }
+    for (w, y) in products {
+        match with {
+            Some(with) => tiled::forward(with, w, x, m, y),
+            None => reference::forward(w, x, m, y),
+        }
     }
 }
 
-pub(crate) fn backward_input(w: &QMatrix, dy: &[f32], m: usize, dx: &mut [f32], level: Level) {
-    match level.primitives() {
-        Some(with) => match with.matrix {
-            Some(unit) => planes::backward_input((unit, with), w, dy, m, dx, planes::Parts::Both),
-            None => tiled::backward_input(with, w, dy, m, dx),
-        },
-        None => reference::backward_input(w, dy, m, dx),
+/// `dx` is overwritten with the sum over the products.
+pub(crate) fn backward_input(
+    products: &[(&QMatrix, &[f32])],
+    m: usize,
+    dx: &mut [f32],
+    precision: Precision,
+    level: Level,
+) {
+    let parts = match precision {
+        Precision::Bf16 => planes::Parts::First,
+        Precision::F32 | Precision::Int8 => planes::Parts::Both,
+    };
+    let mut written = false;
+    for (w, dy) in products {
+        if w.rows() == 0 || dx.is_empty() {
+            continue;
+        }
+        // The first product overwrites, so that nothing has to be zeroed.
+        match level.primitives() {
+            Some(with) => match with.matrix {
+                Some(unit) => {
+                    planes::backward_input((unit, with), w, (dy, m), dx, written, parts);
+                }
+                None => tiled::backward_input(with, w, (dy, m), dx, written),
+            },
+            None => reference::backward_input(w, dy, m, dx, written),
+        }
+        written = true;
+    }
+    if !written {
+        dx.fill(0.0);
     }
 }
 
@@ -83,7 +109,7 @@ fn backward_rectangle(w: &QMatrix, m: usize, (tall, wide): (usize, usize)) -> (u
         .cols()
         .div_ceil(threads)
         .clamp(64, 512)
-        .next_multiple_of(w.quant_type().block_size().max(wide));
+        .next_multiple_of(w.quant_type().block_size().max(wide).max(UNIT));
     let down = (2 * threads)
         .div_ceil(w.cols().div_ceil(columns))
         .min(m.div_ceil(MIN_BACKWARD_ROWS))

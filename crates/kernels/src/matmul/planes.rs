@@ -8,6 +8,7 @@ use std::cell::Cell;
 
 use crate::QMatrix;
 use crate::matmul::{backward_rectangle, tiled::part_of_row};
+use crate::packed::{GROUP_ROWS, Packed, UNIT};
 use crate::primitives::{MatrixUnit, Primitives};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
@@ -211,41 +212,70 @@ const RUN: usize = 48;
 /// Bytes of cut weights that a task works on at a time: within a second-level cache, beside the activations.
 const PANEL_BYTES: usize = 384 * 1024;
 
-/// `y[m, rows] = x[m, cols] · Wᵀ`. A sum runs over the columns in order, pass after pass, whatever m or the thread.
+/// `y[m, rows] = x[m, cols] · Wᵀ` for each weight and output; the activations are cut once. A sum runs over the columns in
+/// order, pass after pass, whatever m or the thread.
 pub(crate) fn forward(
     (unit, with): (&MatrixUnit, &Primitives),
-    w: &QMatrix,
+    products: &mut [(&QMatrix, &mut [f32])],
     x: &[f32],
     m: usize,
-    y: &mut [f32],
     parts: Parts,
 ) {
-    let (rows, cols, planes) = (w.rows(), w.cols(), parts.planes());
-    if m == 0 || rows == 0 || cols == 0 {
-        y.fill(0.0);
+    let cols = products.first().map_or(0, |(w, _)| w.cols());
+    if m == 0 || cols == 0 {
+        products.iter_mut().for_each(|(_, y)| y.fill(0.0));
         return;
     }
+    let (planes, depth) = (parts.planes(), cols.div_ceil(DEPTH));
+    let fits = PANEL_BYTES / (planes * depth * size_of::<Tile>());
+    let all: usize = products.iter().map(|(w, _)| w.rows()).sum();
+    let shared_out = all.div_ceil(team::threads() * 4 * SIDE);
+    // Whole pairs of blocks, at least one.
+    let panel = shared_out.min(fits).next_multiple_of(2).max(2) * SIDE;
+    let mut panels = Vec::new();
+    for (w, y) in products.iter_mut() {
+        let first_task = panels.last().map_or(0, Panels::end);
+        panels.push(Panels {
+            w,
+            first_task,
+            rows: panel,
+            output: SharedOutput::new(y, w.rows()),
+        });
+    }
+    let tasks = panels.last().map_or(0, Panels::end);
     cut_rows(unit, Strided::new(x, cols), (m, cols), planes, |a| {
-        forward_cut((unit, with), w, (a, m), y, planes);
+        team::for_each(tasks, |task| {
+            let later = panels.partition_point(|part| part.first_task <= task);
+            // Of several that begin with this task all but the last are empty.
+            panels[later - 1].run((unit, with), task, (a, m), planes);
+        });
     });
 }
 
-fn forward_cut(
-    (unit, with): (&MatrixUnit, &Primitives),
-    w: &QMatrix,
-    (a, m): (&Cut<'_>, usize),
-    y: &mut [f32],
-    planes: usize,
-) {
-    let (rows, depth) = (w.rows(), w.cols().div_ceil(DEPTH));
-    let fits = PANEL_BYTES / (planes * depth * size_of::<Tile>());
-    let shared_out = rows.div_ceil(team::threads() * 4 * SIDE);
-    // Whole pairs of blocks, at least one.
-    let panel = shared_out.min(fits).next_multiple_of(2).max(2) * SIDE;
-    let output = SharedOutput::new(y, rows);
-    team::for_each(rows.div_ceil(panel), |task| {
-        let first = task * panel;
-        let count = panel.min(rows - first);
+/// A weight among those that are multiplied together, cut into panels of rows.
+struct Panels<'a> {
+    w: &'a QMatrix,
+    first_task: usize,
+    /// Rows of a panel.
+    rows: usize,
+    output: SharedOutput<'a>,
+}
+
+impl Panels<'_> {
+    fn end(&self) -> usize {
+        self.first_task + self.w.rows().div_ceil(self.rows)
+    }
+
+    fn run(
+        &self,
+        (unit, with): (&MatrixUnit, &Primitives),
+        task: usize,
+        (a, m): (&Cut<'_>, usize),
+        planes: usize,
+    ) {
+        let (w, depth) = (self.w, self.w.cols().div_ceil(DEPTH));
+        let first = (task - self.first_task) * self.rows;
+        let count = self.rows.min(w.rows() - first);
         let blocks = count.div_ceil(SIDE);
         with_tile_scratch(planes * blocks * depth, |tiles| {
             let (to, rest) = tiles.split_at_mut(blocks * depth);
@@ -253,7 +283,7 @@ fn forward_cut(
                 for block in 0..blocks {
                     let here = block * depth..(block + 1) * depth;
                     let rest = rest.get_mut(here.clone()).unwrap_or_default();
-                    let group = packed.group(first / SIDE + block, rows);
+                    let group = packed.group(first / SIDE + block, w.rows());
                     (unit.pack_group)(w.quant_type(), group, &mut to[here], rest);
                 }
             } else {
@@ -266,7 +296,7 @@ fn forward_cut(
                     for row in (0..m).step_by(2 * SIDE) {
                         for col in (0..count).step_by(2 * SIDE) {
                             let target = Target {
-                                output: &output,
+                                output: &self.output,
                                 rows: (row, m - row),
                                 cols: (first + col, count - col),
                                 add: from > 0,
@@ -279,7 +309,7 @@ fn forward_cut(
                 }
             });
         });
-    });
+    }
 }
 
 /// Blocks of sixteen rows of W from `first` on, as tiles of B: `[blocks, depth]`.
@@ -319,16 +349,12 @@ const BACKWARD_CUT: usize = 16 * BACKWARD_ROWS;
 pub(crate) fn backward_input(
     (unit, with): (&MatrixUnit, &Primitives),
     w: &QMatrix,
-    dy: &[f32],
-    m: usize,
+    (dy, m): (&[f32], usize),
     dx: &mut [f32],
+    add: bool,
     parts: Parts,
 ) {
     let (rows, cols, planes) = (w.rows(), w.cols(), parts.planes());
-    if m == 0 || rows == 0 || cols == 0 {
-        dx.fill(0.0);
-        return;
-    }
     let (wide, tall) = backward_rectangle(w, m, (2 * SIDE, 2 * SIDE));
     let across = cols.div_ceil(wide);
     let output = SharedOutput::new(dx, cols);
@@ -344,13 +370,16 @@ pub(crate) fn backward_input(
                     let count = BACKWARD_ROWS.min(cut_rows_of_w - piece);
                     let depth = count.div_ceil(DEPTH);
                     with_tile_scratch(planes * blocks * depth, |tiles| {
-                        decode_interleaved(
-                            (unit, with),
-                            (w, cut_from + piece, count),
-                            (left, width),
-                            planes,
-                            tiles,
-                        );
+                        let rows = (w, cut_from + piece, count);
+                        match w.packed() {
+                            Some(packed) => {
+                                let (to, rest) = tiles.split_at_mut(blocks * depth);
+                                cut_packed((unit, with), rows, packed, (left, width), to, rest);
+                            }
+                            None => {
+                                decode_interleaved((unit, with), rows, (left, width), planes, tiles)
+                            }
+                        }
                         let b = Cut::new(tiles, planes, depth);
                         (unit.with_tiles)(&mut || {
                             for from in (0..depth).step_by(RUN) {
@@ -361,7 +390,7 @@ pub(crate) fn backward_input(
                                             output: &output,
                                             rows: (top + row, height - row),
                                             cols: (left + col, width - col),
-                                            add: cut_from + piece + from > 0,
+                                            add: add || cut_from + piece + from > 0,
                                         };
                                         let a = (a, (top + row) / SIDE, piece / DEPTH + from);
                                         let b = (&b, col / SIDE, from);
@@ -378,6 +407,51 @@ pub(crate) fn backward_input(
             team::for_each(across * m.div_ceil(tall), task);
         });
     }
+}
+
+/// Columns whose packed weights are decoded at a time.
+const UNPACKED: usize = 4 * UNIT;
+
+/// As [`decode_interleaved`] does, of packed weights.
+fn cut_packed(
+    (unit, with): (&MatrixUnit, &Primitives),
+    (w, first, count): (&QMatrix, usize, usize),
+    packed: &Packed,
+    (left, width): (usize, usize),
+    to: &mut [Tile],
+    rest: &mut [Tile],
+) {
+    const _: () = assert!(DEPTH == 2 * GROUP_ROWS && UNIT.is_multiple_of(SIDE));
+    let depth = count.div_ceil(DEPTH);
+    let block = SIDE * GROUP_ROWS;
+    with_scratch(2 * UNPACKED * GROUP_ROWS, |scratch| {
+        for k in 0..depth {
+            for from in (0..width).step_by(UNPACKED) {
+                let columns = UNPACKED.min(width - from);
+                let (halves, _) = scratch.split_at_mut(2 * columns * GROUP_ROWS);
+                let halves_of = halves.chunks_exact_mut(columns * GROUP_ROWS);
+                for (half, to) in halves_of.enumerate() {
+                    let row = first + k * DEPTH + half * GROUP_ROWS;
+                    if row < w.rows() {
+                        let group = packed.group(row / GROUP_ROWS, w.rows());
+                        let units = (w.cols() / UNIT, (left + from) / UNIT);
+                        (with.unpack)(w.quant_type(), group, units.0, units.1, to);
+                    } else {
+                        to.fill(0.0);
+                    }
+                }
+                let (low, high) = halves.split_at(columns * GROUP_ROWS);
+                for (i, (low, high)) in low
+                    .chunks_exact(block)
+                    .zip(high.chunks_exact(block))
+                    .enumerate()
+                {
+                    let tile = (from / SIDE + i) * depth + k;
+                    (unit.pack_columns)(low, high, &mut to[tile], rest.get_mut(tile));
+                }
+            }
+        }
+    });
 }
 
 /// Rows `first..` of W, columns `left..`, as tiles of B: `[planes, blocks of columns, depth]`.

@@ -31,7 +31,7 @@ pub(crate) fn forward(w: &QMatrix, x: &[f32], m: usize, y: &mut [f32]) {
     }
 }
 
-pub(crate) fn backward_input(w: &QMatrix, dy: &[f32], m: usize, dx: &mut [f32]) {
+pub(crate) fn backward_input(w: &QMatrix, dy: &[f32], m: usize, dx: &mut [f32], add: bool) {
     let (rows, cols) = (w.rows(), w.cols());
     if m == 0 || cols == 0 {
         return;
@@ -41,7 +41,9 @@ pub(crate) fn backward_input(w: &QMatrix, dy: &[f32], m: usize, dx: &mut [f32]) 
         .enumerate()
         .for_each(|(task, dx)| {
             let mut weights = vec![0.0; cols];
-            dx.fill(0.0);
+            if !add {
+                dx.fill(0.0);
+            }
             for row in 0..rows {
                 w.dequantize_row(row, &mut weights);
                 for (i, dx) in dx.chunks_mut(cols).enumerate() {

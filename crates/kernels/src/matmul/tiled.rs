@@ -3,7 +3,7 @@
 
 use crate::QMatrix;
 use crate::matmul::backward_rectangle;
-use crate::packed::{GROUP_ROWS, Packed};
+use crate::packed::{GROUP_ROWS, Packed, UNIT};
 use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
@@ -19,6 +19,7 @@ const STRIDE_PADDING: usize = 16;
 const POWERS: usize = 256;
 /// Rows of W that the backward product decodes at a time.
 const BACKWARD_DEPTH: usize = 128;
+const _: () = assert!(BACKWARD_DEPTH.is_multiple_of(GROUP_ROWS));
 
 /// `y[m, rows] = x[m, cols] · Wᵀ`. Every sum runs over the columns in order, whatever m, the panel or the thread.
 pub(crate) fn forward(with: &Primitives, w: &QMatrix, x: &[f32], m: usize, y: &mut [f32]) {
@@ -103,28 +104,51 @@ fn forward_packed(
         Strided::new(x, cols)
     };
     let output = SharedOutput::new(y, rows);
-    team::for_each(rows.div_ceil(GROUP_ROWS), |group| {
-        let first = group * GROUP_ROWS;
-        let count = GROUP_ROWS.min(rows - first);
-        let blocks = m.div_ceil(TILE_ROWS);
-        let sums = blocks * TILE_ROWS * TILE_COLS;
-        with_scratch(cols * GROUP_ROWS + sums, |scratch| {
-            let (weights, sums) = scratch.split_at_mut(cols * GROUP_ROWS);
-            (with.unpack)(w.quant_type(), packed.group(group, rows), weights);
+    let groups = rows.div_ceil(GROUP_ROWS);
+    let blocks = m.div_ceil(TILE_ROWS);
+    team::for_each(groups.div_ceil(2), |task| {
+        let of_task = [2 * task, (2 * task + 1).min(groups - 1)];
+        // A last group alone is taken for both; its sums are then the same twice over.
+        let sums = blocks * 2 * TILE_ROWS * TILE_COLS;
+        with_scratch(2 * DEPTH * GROUP_ROWS + sums, |scratch| {
+            let (weights, sums) = scratch.split_at_mut(2 * DEPTH * GROUP_ROWS);
             sums.fill(0.0);
             let tiles = sums.as_chunks_mut::<TILE_COLS>().0;
             let tiles = tiles.as_chunks_mut::<TILE_ROWS>().0;
+            let pairs = tiles.as_chunks_mut::<2>().0;
             for left in (0..cols).step_by(DEPTH) {
                 let depth = DEPTH.min(cols - left);
-                let weights = Strided::new(&weights[left * GROUP_ROWS..], GROUP_ROWS);
-                for (top, tile) in (0..m).step_by(TILE_ROWS).zip(&mut *tiles) {
+                let halves = weights.split_at_mut(DEPTH * GROUP_ROWS);
+                let unpack = |half: usize, to: &mut [f32]| {
+                    let to = &mut to[..depth * GROUP_ROWS];
+                    let group = packed.group(of_task[half], rows);
+                    (with.unpack)(w.quant_type(), group, cols / UNIT, left / UNIT, to);
+                };
+                unpack(0, halves.0);
+                unpack(1, halves.1);
+                let weights = [&*halves.0, &*halves.1].map(|w| Strided::new(w, GROUP_ROWS));
+                for (top, pair) in (0..m).step_by(TILE_ROWS).zip(&mut *pairs) {
                     let x = x.from(top * x.stride + left);
-                    (with.tile)(TILE_ROWS.min(m - top), depth, x, weights, tile);
+                    let tall = TILE_ROWS.min(m - top);
+                    if let Some(both) = with.pair_tile {
+                        both(tall, depth, x, weights, pair);
+                    } else {
+                        for (tile, weights) in pair.iter_mut().zip(weights) {
+                            (with.tile)(tall, depth, x, weights, tile);
+                        }
+                    }
                 }
             }
-            for (i, sums) in tiles.as_flattened().iter().take(m).enumerate() {
-                // SAFETY: this task alone writes the columns of its group.
-                unsafe { output.part(i, first, count) }.copy_from_slice(&sums[..count]);
+            for (top, pair) in (0..m).step_by(TILE_ROWS).zip(&*pairs) {
+                for (tile, group) in pair.iter().zip(2 * task..groups) {
+                    let first = group * GROUP_ROWS;
+                    let count = GROUP_ROWS.min(rows - first);
+                    for (i, sums) in tile.iter().take(m - top).enumerate() {
+                        // SAFETY: this task alone writes the columns of its groups.
+                        unsafe { output.part(top + i, first, count) }
+                            .copy_from_slice(&sums[..count]);
+                    }
+                }
             }
         });
     });
@@ -132,9 +156,17 @@ fn forward_packed(
 
 /// `dx[m, cols] = dy[m, rows] · W`. Tasks own some columns and some rows of `dx`; every sum runs over the rows of W in
 /// order, whatever m or the thread.
-pub(crate) fn backward_input(with: &Primitives, w: &QMatrix, dy: &[f32], m: usize, dx: &mut [f32]) {
+pub(crate) fn backward_input(
+    with: &Primitives,
+    w: &QMatrix,
+    (dy, m): (&[f32], usize),
+    dx: &mut [f32],
+    add: bool,
+) {
     let (rows, cols) = (w.rows(), w.cols());
-    dx.fill(0.0);
+    if !add {
+        dx.fill(0.0);
+    }
     if m == 0 || rows == 0 || cols == 0 {
         return;
     }
@@ -146,18 +178,31 @@ pub(crate) fn backward_input(with: &Primitives, w: &QMatrix, dy: &[f32], m: usiz
         let (width, height) = (wide.min(cols - left), tall.min(m - top));
         let stride = width.next_multiple_of(TILE_COLS) + STRIDE_PADDING;
         let slope_stride = BACKWARD_DEPTH + STRIDE_PADDING;
-        with_scratch(BACKWARD_DEPTH * stride + height * slope_stride, |scratch| {
-            let (weights, slopes) = scratch.split_at_mut(BACKWARD_DEPTH * stride);
+        let unpacked = w.packed().map_or(0, |_| width * GROUP_ROWS);
+        let floats = BACKWARD_DEPTH * stride + height * slope_stride + unpacked;
+        with_scratch(floats, |scratch| {
+            let (weights, rest) = scratch.split_at_mut(BACKWARD_DEPTH * stride);
+            let (slopes, unpacked) = rest.split_at_mut(height * slope_stride);
             // The columns between `width` and the next whole tile are computed and dropped: any finite value will do.
             weights.fill(0.0);
             for first in (0..rows).step_by(BACKWARD_DEPTH) {
                 let count = BACKWARD_DEPTH.min(rows - first);
-                for (i, to) in weights.chunks_exact_mut(stride).take(count).enumerate() {
-                    (with.dequantize)(
-                        w.quant_type(),
-                        part_of_row(w, first + i, left, width),
-                        &mut to[..width],
-                    );
+                if let Some(packed) = w.packed() {
+                    let groups = weights.chunks_exact_mut(GROUP_ROWS * stride);
+                    for (i, to) in groups.take(count.div_ceil(GROUP_ROWS)).enumerate() {
+                        let group = packed.group(first / GROUP_ROWS + i, rows);
+                        let units = (cols / UNIT, left / UNIT);
+                        (with.unpack)(w.quant_type(), group, units.0, units.1, unpacked);
+                        by_rows(with, unpacked, to, stride);
+                    }
+                } else {
+                    for (i, to) in weights.chunks_exact_mut(stride).take(count).enumerate() {
+                        (with.dequantize)(
+                            w.quant_type(),
+                            part_of_row(w, first + i, left, width),
+                            &mut to[..width],
+                        );
+                    }
                 }
                 // Rows of dy lie too far apart to be read in place again and again.
                 for (i, to) in slopes.chunks_exact_mut(slope_stride).enumerate() {
@@ -194,6 +239,18 @@ pub(crate) fn backward_input(with: &Primitives, w: &QMatrix, dy: &[f32], m: usiz
             }
         });
     });
+}
+
+/// `[columns, 16]` of a group of packed rows as sixteen rows that lie `stride` apart.
+fn by_rows(with: &Primitives, columns: &[f32], to: &mut [f32], stride: usize) {
+    let mut turned = [0.0; TILE_COLS * GROUP_ROWS];
+    for (block, columns) in columns.chunks_exact(TILE_COLS * GROUP_ROWS).enumerate() {
+        let columns = Strided::new(columns, GROUP_ROWS);
+        (with.transpose)(TILE_COLS, GROUP_ROWS, columns, &mut turned);
+        for (row, turned) in turned.chunks_exact(TILE_COLS).enumerate() {
+            to[row * stride + block * TILE_COLS..][..TILE_COLS].copy_from_slice(turned);
+        }
+    }
 }
 
 /// The blocks of `width` values of a row, from value `left` on; both are whole blocks.

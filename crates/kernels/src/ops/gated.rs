@@ -1,10 +1,9 @@
 //! The gated feed-forward activation (Shazeer 2020, "GLU Variants Improve Transformer").
 
-use rayon::prelude::*;
-
 use super::VALUES_A_TASK;
 use crate::Level;
 use crate::primitives::GatedBackward;
+use crate::slices::SharedSlice;
 use crate::team;
 
 /// What the gate goes through.
@@ -66,17 +65,19 @@ pub fn gated_backward(
         .primitives()
         .map_or(backward as GatedBackward, |with| with.gated_backward);
     let n = VALUES_A_TASK;
-    let inputs = gate
-        .par_chunks(n)
-        .zip(up.par_chunks(n))
-        .zip(dy.par_chunks(n));
-    dgate
-        .par_chunks_mut(n)
-        .zip(dup.par_chunks_mut(n))
-        .zip(inputs)
-        .for_each(|((dgate, dup), ((gate, up), dy))| {
-            part(activation, gate, up, dy, dgate, dup);
-        });
+    let (dgate, dup) = (SharedSlice::new(dgate), SharedSlice::new(dup));
+    team::for_each(gate.len().div_ceil(n), |task| {
+        let here = task * n..gate.len().min((task + 1) * n);
+        // SAFETY: pieces do not overlap.
+        let (dgate, dup) = unsafe {
+            (
+                dgate.part(here.start, here.len()),
+                dup.part(here.start, here.len()),
+            )
+        };
+        let (gate, up, dy) = (&gate[here.clone()], &up[here.clone()], &dy[here]);
+        part(activation, gate, up, dy, dgate, dup);
+    });
 }
 
 fn sigmoid(x: f32) -> f32 {

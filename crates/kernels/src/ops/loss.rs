@@ -1,8 +1,7 @@
 //! Log-probabilities and the cross-entropy loss, row by row over `logits[m, vocab]`. Natural logarithms.
 
-use rayon::prelude::*;
-
 use crate::Level;
+use crate::slices::SharedSlice;
 use crate::team;
 
 /// Replaces each row by its log-softmax.
@@ -11,7 +10,7 @@ use crate::team;
 /// When `logits` is not whole rows.
 pub fn log_softmax(logits: &mut [f32], vocab: usize, level: Level) {
     check_rows(logits, vocab);
-    logits.par_chunks_exact_mut(vocab).for_each(|row| {
+    team::for_each_piece(logits, vocab, |_, row| {
         let lse = log_sum_exp(row, level);
         row.iter_mut().for_each(|x| *x -= lse);
     });
@@ -39,11 +38,12 @@ pub fn softmax_cross_entropy(
     level: Level,
 ) -> Vec<f32> {
     assert_eq!(check_rows(logits, vocab), targets.len(), "one target a row");
-    logits
-        .par_chunks_exact(vocab)
-        .zip(targets)
-        .map(|(row, &target)| log_sum_exp(row, level) - row[target as usize])
-        .collect()
+    let mut nll = vec![0.0; targets.len()];
+    team::for_each_piece(&mut nll, 1, |i, nll| {
+        let row = &logits[i * vocab..][..vocab];
+        nll[0] = log_sum_exp(row, level) - row[targets[i] as usize];
+    });
+    nll
 }
 
 /// As [`softmax_cross_entropy`], and replaces the logits by the gradient of `sum(weights[i] * nll[i])`:
@@ -61,21 +61,22 @@ pub fn softmax_cross_entropy_with_gradient(
     let m = check_rows(logits, vocab);
     assert_eq!(m, targets.len(), "one target a row");
     assert_eq!(m, weights.len(), "one weight a row");
-    logits
-        .par_chunks_exact_mut(vocab)
-        .zip(targets.par_iter().zip(weights))
-        .map(|(row, (&target, &weight))| {
-            let lse = log_sum_exp(row, level);
-            let nll = lse - row[target as usize];
-            if weight == 0.0 {
-                row.fill(0.0);
-            } else {
-                scaled_softmax(row, lse, weight, level);
-                row[target as usize] -= weight;
-            }
-            nll
-        })
-        .collect()
+    let logits = SharedSlice::new(logits);
+    let mut nll = vec![0.0; m];
+    team::for_each_piece(&mut nll, 1, |i, nll| {
+        // SAFETY: rows do not overlap.
+        let row = unsafe { logits.part(i * vocab, vocab) };
+        let (target, weight) = (targets[i] as usize, weights[i]);
+        let lse = log_sum_exp(row, level);
+        nll[0] = lse - row[target];
+        if weight == 0.0 {
+            row.fill(0.0);
+        } else {
+            scaled_softmax(row, lse, weight, level);
+            row[target] -= weight;
+        }
+    });
+    nll
 }
 
 fn check_rows(logits: &[f32], vocab: usize) -> usize {

@@ -1,11 +1,13 @@
 //! Row operations of a transformer, forward and backward, over plain slices: no tensors, no autograd.
 //!
-//! Every gradient function overwrites its outputs. All of them split rows over the current rayon pool, and a row's
+//! Every gradient function overwrites its outputs. All of them split rows over the threads, and a row's
 //! result depends on that row alone.
 
 pub(crate) mod add;
 pub(crate) mod attention;
+pub(crate) mod dropout;
 pub(crate) mod gated;
+pub(crate) mod lora;
 pub(crate) mod loss;
 pub(crate) mod norm;
 pub(crate) mod rope;

@@ -1,7 +1,5 @@
 //! Root-mean-square normalisation (Zhang & Sennrich 2019, "Root Mean Square Layer Normalization").
 
-use rayon::prelude::*;
-
 use super::rows_a_task;
 use crate::Level;
 use crate::primitives::RmsNormBackward;
@@ -49,17 +47,13 @@ pub fn rms_norm_backward(
             with.rms_norm_backward
         });
     let chunk = rows_a_task(h) * h;
-    dx.par_chunks_mut(chunk)
-        .zip(x.par_chunks(chunk).zip(dy.par_chunks(chunk)))
-        .for_each(|(dx, (x, dy))| {
-            for ((dx, x), dy) in dx
-                .chunks_exact_mut(h)
-                .zip(x.chunks_exact(h))
-                .zip(dy.chunks_exact(h))
-            {
-                row(x, weight, eps, dy, dx);
-            }
-        });
+    team::for_each_piece(dx, chunk, |start, dx| {
+        let rows = dx.chunks_exact_mut(h);
+        let inputs = x[start..].chunks_exact(h).zip(dy[start..].chunks_exact(h));
+        for (dx, (x, dy)) in rows.zip(inputs) {
+            row(x, weight, eps, dy, dx);
+        }
+    });
 }
 
 fn check_rows(x: &[f32], h: usize) {

@@ -338,6 +338,35 @@ pub(crate) fn pack_transposed(w: &[f32], stride: usize, to: &mut [Tile], rest: &
     }
 }
 
+/// [`crate::primitives::MatrixUnit::pack_columns`].
+///
+/// # Panics
+/// When the slices do not hold that.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(crate) fn pack_columns(low: &[f32], high: &[f32], to: &mut Tile, rest: Option<&mut Tile>) {
+    assert!(low.len() == SIDE * SIDE && high.len() == SIDE * SIDE);
+    let mut first = [_mm512_setzero_si512(); SIDE];
+    let mut second = first;
+    for (col, (first, second)) in first.iter_mut().zip(&mut second).enumerate() {
+        // SAFETY: sixteen rows of a column lie in either slice, as just checked.
+        let (low, high) = unsafe {
+            (
+                _mm512_loadu_ps(low.as_ptr().add(col * SIDE)),
+                _mm512_loadu_ps(high.as_ptr().add(col * SIDE)),
+            )
+        };
+        let (rounded, [low, high]) = cut(low, high);
+        *first = rounded;
+        if rest.is_some() {
+            *second = cut(low, high).0;
+        }
+    }
+    store_all(transpose(first), to);
+    if let Some(rest) = rest {
+        store_all(transpose(second), rest);
+    }
+}
+
 /// [`crate::primitives::MatrixUnit::pack_interleaved`].
 ///
 /// # Panics

@@ -1,21 +1,69 @@
 //! Rounding of activations, and decoding of stored blocks of 32.
 
 use std::arch::x86_64::{
-    __m128, __m128i, __m256i, _mm_cvtph_ps, _mm_loadl_epi64, _mm_loadu_si128, _mm_mul_ps,
-    _mm_set_ps, _mm_shuffle_ps, _mm_srli_si128, _mm256_and_si256, _mm256_broadcastsi128_si256,
-    _mm256_broadcastss_ps, _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi32,
-    _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_extracti128_si256, _mm256_fmadd_ps,
-    _mm256_loadu_si256, _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_set1_epi32,
-    _mm256_set1_epi64x, _mm256_shuffle_epi8, _mm256_srlv_epi64, _mm256_storeu_ps,
+    __m128, __m128i, __m256, __m256i, _mm_cvtph_ps, _mm_cvtsi128_si32, _mm_cvtss_f32,
+    _mm_loadl_epi64, _mm_loadu_si128, _mm_max_ps, _mm_max_ss, _mm_movehl_ps, _mm_mul_ps,
+    _mm_set_ps, _mm_shuffle_ps, _mm_srli_si128, _mm256_add_epi32, _mm256_and_si256,
+    _mm256_andnot_ps, _mm256_broadcastsi128_si256, _mm256_broadcastss_ps, _mm256_castps256_ps128,
+    _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps,
+    _mm256_cvtepu8_epi32, _mm256_cvtps_epi32, _mm256_extractf128_ps, _mm256_extracti128_si256,
+    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
+    _mm256_max_ps, _mm256_mul_ps, _mm256_or_si256, _mm256_packs_epi16, _mm256_packs_epi32,
+    _mm256_permutevar8x32_epi32, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setr_epi32, _mm256_shuffle_epi8,
+    _mm256_shuffle_epi32, _mm256_srlv_epi64, _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
 use crate::QuantType;
 use crate::matmul::int8::{ACTIVATION_BLOCK, Block, round_panel};
 
-/// [`round_panel`] compiled for AVX2.
+/// [`round_panel`] with AVX2, to the same bits for finite numbers.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn round(x: &[f32], cols: usize, to: &mut [Block]) {
-    round_panel(x, cols, to);
+    round_panel(x, cols, to, |x| round_block(x));
+}
+
+/// [`Block::round`].
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn round_block(x: &[f32; ACTIVATION_BLOCK]) -> Block {
+    // SAFETY: four times eight floats.
+    let x: [__m256; 4] = std::array::from_fn(|i| unsafe { _mm256_loadu_ps(x.as_ptr().add(8 * i)) });
+    let sizes = x.map(|x| _mm256_andnot_ps(_mm256_set1_ps(-0.0), x));
+    let largest = _mm256_max_ps(
+        _mm256_max_ps(sizes[0], sizes[1]),
+        _mm256_max_ps(sizes[2], sizes[3]),
+    );
+    let four = _mm_max_ps(
+        _mm256_castps256_ps128(largest),
+        _mm256_extractf128_ps::<1>(largest),
+    );
+    let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    let scale = _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two))) / 127.0;
+    let inverse = _mm256_set1_ps(if scale == 0.0 { 0.0 } else { scale.recip() });
+    // The default rounding: to nearest, ties to even.
+    let q = x.map(|x| _mm256_cvtps_epi32(_mm256_mul_ps(x, inverse)));
+    // Packing works within halves of registers: words 0, 4, 1, 5, … come out.
+    let bytes = _mm256_packs_epi16(
+        _mm256_packs_epi32(q[0], q[1]),
+        _mm256_packs_epi32(q[2], q[3]),
+    );
+    let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    let mut block = Block::EMPTY;
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_storeu_si256(block.q.as_mut_ptr().cast(), bytes) };
+    let pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
+    let fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    let eights = _mm256_add_epi32(fours, _mm256_shuffle_epi32::<0b10_11_00_01>(fours));
+    let halves = _mm256_add_epi32(eights, _mm256_shuffle_epi32::<0b01_00_11_10>(eights));
+    block.finish(
+        scale,
+        [
+            _mm_cvtsi128_si32(_mm256_castsi256_si128(halves)),
+            _mm_cvtsi128_si32(_mm256_extracti128_si256::<1>(halves)),
+        ],
+    );
+    block
 }
 
 /// Decodes whole blocks of 32 to the bits that `quant::dequantize` gives: integer times scale is exact in f32, so adding
@@ -171,4 +219,34 @@ unsafe fn centred(at: *const u8, offset: f32) -> __m128 {
         _mm_shuffle_ps::<0>(scale, scale),
         _mm_set_ps(0.0, 0.0, offset, 1.0),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_the_plain_one_to_the_bit() {
+        if !crate::Level::Avx2.is_available() {
+            return;
+        }
+        let mut state = 5_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        };
+        for scale in [0.0, 1e-30, 0.01, 1.0, 1e10] {
+            for _ in 0..50 {
+                let x: [f32; ACTIVATION_BLOCK] = std::array::from_fn(|_| next() * scale);
+                // SAFETY: the level is available.
+                let fast = unsafe { round_block(&x) };
+                assert_eq!(fast, Block::round(&x), "{x:?}");
+            }
+        }
+        // Halves are ties: of 127, the largest, and of what is next to it.
+        let ties: [f32; ACTIVATION_BLOCK] =
+            std::array::from_fn(|i| if i == 0 { 127.0 } else { i as f32 - 16.5 });
+        // SAFETY: only reached where the level is available.
+        assert_eq!(unsafe { round_block(&ties) }, Block::round(&ties));
+    }
 }

@@ -25,7 +25,7 @@ macro_rules! dispatch {
             QuantType::Q5K => $function::<{ kind::Q5K }>($($argument),*),
             QuantType::Q6K => $function::<{ kind::Q6K }>($($argument),*),
             QuantType::F32 | QuantType::F16 | QuantType::BF16 => {
-                unreachable!("{} is not packed", $ty.name())
+                unreachable!("{} has no integers", $ty.name())
             }
         }
     };
@@ -44,10 +44,7 @@ pub(crate) const fn layout(kind: u8) -> Layout {
         Q5K => QuantType::Q5K,
         _ => QuantType::Q6K,
     };
-    match Layout::of(ty) {
-        Some(layout) => layout,
-        None => unreachable!(),
-    }
+    Layout::of(ty)
 }
 
 /// Bits of an integer.

@@ -9,6 +9,7 @@ mod planes512;
 mod rows;
 mod tile;
 mod tile512;
+mod unpack256;
 mod vnni;
 
 use crate::primitives::{MatrixUnit, Primitives};
@@ -20,12 +21,13 @@ pub(crate) static AVX2: Primitives = Primitives {
     dequantize: |ty, bytes, out| unsafe { dequantize(ty, bytes, out) },
     tile: |rows, depth, a, b, c| unsafe { tile::tile(rows, depth, a, b, c) },
     wide_tile: None,
+    pair_tile: None,
     transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
     matrix: None,
     round: |x, cols, to| unsafe { int8::round(x, cols, to) },
     packed: |ty, groups, x, out| unsafe { packed256::dot(ty, groups, x, out) },
     panel_rows: 4,
-    unpack: |ty, group, to| unsafe { packed256::unpack(ty, group, to) },
+    unpack: |ty, group, units, from, to| unsafe { unpack256::unpack(ty, group, units, from, to) },
     rms_norm: |x, weight, eps, y| unsafe { rows::rms_norm(x, weight, eps, y) },
     rms_norm_backward: |x, weight, eps, dy, dx| unsafe {
         rows::rms_norm_backward(x, weight, eps, dy, dx)
@@ -46,6 +48,7 @@ static AVX512: Primitives =
     // SAFETY: AVX-512F is there wherever the table is used.
     Primitives {
         tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        pair_tile: Some(|rows, depth, a, b, c| unsafe { tile512::pair(rows, depth, a, b, c) }),
         wide_tile: Some(|rows, depth, a, b, c| unsafe { tile512::wide(rows, depth, a, b, c) }),
         ..AVX2
     };
@@ -78,6 +81,7 @@ pub(crate) static AMX: Primitives =
                 amx::pack_transposed(w, stride, to, rest)
             },
             pack_group: |ty, group, to, rest| unsafe { planes512::pack_group(ty, group, to, rest) },
+            pack_columns: |low, high, to, rest| unsafe { amx::pack_columns(low, high, to, rest) },
             pack_interleaved: |w, stride, to, rest| unsafe {
                 amx::pack_interleaved(w, stride, to, rest)
             },

@@ -6,16 +6,16 @@ use std::arch::x86_64::{
     _mm256_cvtepu8_epi32, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_madd_epi16,
     _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi16,
     _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_sign_epi8,
-    _mm256_slli_epi16, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_xor_si256,
+    _mm256_slli_epi16, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_xor_si256,
 };
 
 use crate::QuantType;
 use crate::matmul::int8::{Block, Panel};
-use crate::packed::{GROUP_ROWS, UNIT};
+use crate::packed::GROUP_ROWS;
 use crate::x86::kind;
 
 /// Rows of a register.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// [`crate::primitives::PackedDot`], for up to four rows of activations.
 ///
@@ -61,76 +61,6 @@ fn by_group<const KIND: u8, const R: usize>(groups: &[u8], x: Panel<'_>, out: &m
                 unsafe { _mm256_storeu_ps(to.as_mut_ptr(), sums) };
             }
         }
-    }
-}
-
-/// [`crate::primitives::Unpack`].
-///
-/// # Panics
-/// When the lengths disagree, or the type cannot be packed.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn unpack(ty: QuantType, group: &[u8], to: &mut [f32]) {
-    kind::dispatch!(ty, unpack_group, group, to)
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn unpack_group<const KIND: u8>(group: &[u8], to: &mut [f32]) {
-    let (layout, units) = (kind::layout(KIND), to.len() / (UNIT * GROUP_ROWS));
-    assert_eq!(units % layout.stretch, 0, "whole blocks");
-    assert_eq!(to.len(), units * UNIT * GROUP_ROWS, "whole units");
-    assert_eq!(group.len(), layout.group_bytes(units), "one group");
-    let integers = layout.integers_at(units);
-    for (unit, to) in to.chunks_exact_mut(UNIT * GROUP_ROWS).enumerate() {
-        let (stretch, within) = (unit / layout.stretch, unit % layout.stretch);
-        // SAFETY: within the group, as just checked; 32 columns of sixteen floats are written.
-        unsafe {
-            let stretch = group.as_ptr().add(stretch * layout.scale_bytes);
-            let scales = stretch.add(layout.scale_bytes - 32 * (layout.stretch - within));
-            let at = group.as_ptr().add(integers + unit * layout.integer_bytes);
-            for half in 0..2 {
-                let (factor, second) = factors::<KIND>(stretch, scales, half);
-                let to = to.as_mut_ptr().add(LANES * half);
-                let low = (factor, second);
-                let (low, high) = if kind::bits(KIND) == 6 {
-                    let centre = _mm256_set1_ps(-kind::centre(KIND));
-                    (
-                        (factor, _mm256_mul_ps(factor, centre)),
-                        (second, _mm256_mul_ps(second, centre)),
-                    )
-                } else {
-                    (low, low)
-                };
-                macro_rules! columns {
-                    ($($c:literal)*) => {
-                        $(let (factor, second) = if $c < 4 { low } else { high };
-                        values(weights::<KIND, $c>(at, half), factor, second, to.add(4 * $c * GROUP_ROWS));)*
-                    };
-                }
-                columns!(0 1 2 3 4 5 6 7);
-            }
-        }
-    }
-}
-
-/// Four columns of eight rows: integer times factor, and the second.
-///
-/// # Safety
-/// Four times eight floats, sixteen apart, can be written.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn values(w: __m256i, factor: __m256, second: __m256, to: *mut f32) {
-    let byte = _mm256_set1_epi32(255);
-    let columns = [
-        _mm256_and_si256(w, byte),
-        _mm256_and_si256(_mm256_srli_epi32::<8>(w), byte),
-        _mm256_and_si256(_mm256_srli_epi32::<16>(w), byte),
-        _mm256_srli_epi32::<24>(w),
-    ];
-    for (t, column) in columns.into_iter().enumerate() {
-        let value = _mm256_fmadd_ps(_mm256_cvtepi32_ps(column), factor, second);
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_storeu_ps(to.add(t * GROUP_ROWS), value) };
     }
 }
 
@@ -268,7 +198,10 @@ unsafe fn products<const KIND: u8, const R: usize>(
 /// `at` is where the integers of a unit begin.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn weights<const KIND: u8, const C: usize>(at: *const u8, half: usize) -> __m256i {
+pub(super) unsafe fn weights<const KIND: u8, const C: usize>(
+    at: *const u8,
+    half: usize,
+) -> __m256i {
     // SAFETY: the caller's promise and the layout.
     unsafe {
         let vector = |i: usize| _mm256_loadu_si256(at.add(64 * i + 32 * half).cast());
@@ -319,7 +252,7 @@ unsafe fn weights<const KIND: u8, const C: usize>(at: *const u8, half: usize) ->
 /// `stretch` is where the scales of a stretch begin, `scales` where those of the unit do.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn factors<const KIND: u8>(
+pub(super) unsafe fn factors<const KIND: u8>(
     stretch: *const u8,
     scales: *const u8,
     half: usize,

@@ -1,14 +1,15 @@
 //! Packed weights cut into tiles of bfloat16 for the matrix unit.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_si512,
-    _mm512_mul_ps, _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_srli_epi32,
-    _mm512_storeu_si512,
+    __m512, __m512i, _mm256_loadu_si256, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
+    _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mul_ps, _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32,
+    _mm512_srli_epi32, _mm512_storeu_si512,
 };
 
 use crate::QuantType;
 use crate::matmul::planes::{DEPTH, SIDE, Tile};
-use crate::packed::{GROUP_ROWS, UNIT};
+use crate::packed::{GROUP_ROWS, Layout, UNIT};
 use crate::x86::{amx::cut, kind, vnni};
 
 /// A tile is as wide as a group and as deep as a unit.
@@ -20,20 +21,84 @@ const _: () = assert!(SIDE == GROUP_ROWS && DEPTH == UNIT);
 /// When the lengths disagree, or the type cannot be packed.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512bf16,f16c")]
 pub(super) fn pack_group(ty: QuantType, group: &[u8], to: &mut [Tile], rest: &mut [Tile]) {
-    kind::dispatch!(ty, pack, group, to, rest)
+    let order = order();
+    if ty.block_size() > 1 {
+        return kind::dispatch!(ty, pack, order, group, to, rest);
+    }
+    let unit_bytes = Layout::of(ty).integer_bytes;
+    assert_eq!(group.len(), to.len() * unit_bytes, "one group");
+    assert!(rest.is_empty() || rest.len() == to.len());
+    for (unit, (to, group)) in to
+        .iter_mut()
+        .zip(group.chunks_exact(unit_bytes))
+        .enumerate()
+    {
+        let mut rest = rest.get_mut(unit);
+        let column = |column: usize| {
+            let at = group[column * unit_bytes / UNIT..][..unit_bytes / UNIT].as_ptr();
+            // SAFETY: sixteen numbers.
+            unsafe {
+                match ty {
+                    QuantType::F32 => _mm512_loadu_ps(at.cast()),
+                    QuantType::F16 => _mm512_cvtph_ps(_mm256_loadu_si256(at.cast())),
+                    _ => {
+                        let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(at.cast()));
+                        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+                    }
+                }
+            }
+        };
+        for pair in 0..SIDE {
+            put(
+                order,
+                pair,
+                [column(2 * pair), column(2 * pair + 1)],
+                to,
+                &mut rest,
+            );
+        }
+    }
+}
+
+/// 0, 16, 1, 17, …: bfloat16 of the even column are in the lower half, of the odd one in the upper.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn order() -> __m512i {
+    let order: [u16; DEPTH] = std::array::from_fn(|i| (i / 2 + i % 2 * SIDE) as u16);
+    // SAFETY: 64 bytes.
+    unsafe { _mm512_loadu_si512(order.as_ptr().cast()) }
+}
+
+/// Two columns of sixteen rows into row `pair` of the tiles.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn put(
+    order: __m512i,
+    pair: usize,
+    [even, odd]: [__m512; 2],
+    to: &mut Tile,
+    rest: &mut Option<&mut Tile>,
+) {
+    let store = |tile: &mut Tile, row: __m512i| {
+        let row = _mm512_permutexvar_epi16(order, row);
+        let to = &mut tile.0[pair * DEPTH..][..DEPTH];
+        // SAFETY: 64 bytes.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), row) };
+    };
+    let (first, [even, odd]) = cut(even, odd);
+    store(to, first);
+    if let Some(rest) = rest {
+        store(rest, cut(even, odd).0);
+    }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512bf16,f16c")]
-fn pack<const KIND: u8>(group: &[u8], to: &mut [Tile], rest: &mut [Tile]) {
+fn pack<const KIND: u8>(order: __m512i, group: &[u8], to: &mut [Tile], rest: &mut [Tile]) {
     let (layout, units) = (kind::layout(KIND), to.len());
     assert_eq!(units % layout.stretch, 0, "whole blocks");
     assert_eq!(group.len(), layout.group_bytes(units), "one group");
     assert!(rest.is_empty() || rest.len() == units);
-    // 0, 16, 1, 17, …: bfloat16 of the even column are in the lower half, of the odd one in the upper.
-    let order: [u16; DEPTH] = std::array::from_fn(|i| (i / 2 + i % 2 * SIDE) as u16);
-    // SAFETY: 64 bytes.
-    let order = unsafe { _mm512_loadu_si512(order.as_ptr().cast()) };
     let integers = layout.integers_at(units);
     for (unit, to) in to.iter_mut().enumerate() {
         let (stretch, within) = (unit / layout.stretch, unit % layout.stretch);
@@ -55,17 +120,8 @@ fn pack<const KIND: u8>(group: &[u8], to: &mut [Tile], rest: &mut [Tile]) {
         let mut rest = rest.get_mut(unit);
         for (c, w) in w.into_iter().enumerate() {
             let columns = values(w, if c < 4 { low } else { high });
-            for (pair, [even, odd]) in columns.into_iter().enumerate() {
-                let (first, [even, odd]) = cut(even, odd);
-                let at = (2 * c + pair) * DEPTH;
-                let first = _mm512_permutexvar_epi16(order, first);
-                // SAFETY: a tile's row is 64 bytes, and 2 c + pair < 16.
-                unsafe { _mm512_storeu_si512(to.0[at..].as_mut_ptr().cast(), first) };
-                if let Some(rest) = &mut rest {
-                    let second = _mm512_permutexvar_epi16(order, cut(even, odd).0);
-                    // SAFETY: as above.
-                    unsafe { _mm512_storeu_si512(rest.0[at..].as_mut_ptr().cast(), second) };
-                }
+            for (pair, columns) in columns.into_iter().enumerate() {
+                put(order, 2 * c + pair, columns, to, &mut rest);
             }
         }
     }

@@ -81,6 +81,79 @@ unsafe fn sized<const R: usize>(depth: usize, a: Strided<'_>, b: Strided<'_>, c:
     }
 }
 
+/// [`crate::primitives::PairTile`], to the bits of two tiles.
+///
+/// # Panics
+/// When `a` is not `[>= rows, >= depth]` or a `b` is not `[>= depth, >= 16]`.
+#[target_feature(enable = "avx512f")]
+pub(crate) fn pair(
+    rows: usize,
+    depth: usize,
+    a: Strided<'_>,
+    b: [Strided<'_>; 2],
+    c: &mut [TileBuffer; 2],
+) {
+    a.assert_holds(rows, depth);
+    b.iter().for_each(|b| b.assert_holds(depth, TILE_COLS));
+    // SAFETY: the shapes were just checked against the slices.
+    unsafe {
+        match rows {
+            0 => {}
+            1 => pair_of::<1>(depth, a, b, c),
+            2 => pair_of::<2>(depth, a, b, c),
+            3 => pair_of::<3>(depth, a, b, c),
+            4 => pair_of::<4>(depth, a, b, c),
+            5 => pair_of::<5>(depth, a, b, c),
+            6 => pair_of::<6>(depth, a, b, c),
+            7 => pair_of::<7>(depth, a, b, c),
+            8 => pair_of::<8>(depth, a, b, c),
+            9 => pair_of::<9>(depth, a, b, c),
+            10 => pair_of::<10>(depth, a, b, c),
+            11 => pair_of::<11>(depth, a, b, c),
+            _ => pair_of::<12>(depth, a, b, c),
+        }
+    }
+}
+
+/// # Safety
+/// `a` holds `[R, depth]` and each `b` holds `[depth, 16]`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn pair_of<const R: usize>(
+    depth: usize,
+    a: Strided<'_>,
+    b: [Strided<'_>; 2],
+    c: &mut [TileBuffer; 2],
+) {
+    let mut sums = [[_mm512_setzero_ps(); 2]; R];
+    for (half, c) in c.iter().enumerate() {
+        for (row, sums) in c.iter().zip(&mut sums) {
+            // SAFETY: a row of the buffer is sixteen floats.
+            sums[half] = unsafe { _mm512_loadu_ps(row.as_ptr()) };
+        }
+    }
+    let (a_start, starts) = (a.values.as_ptr(), b.map(|b| b.values.as_ptr()));
+    for p in 0..depth {
+        // SAFETY: p < depth, r < R and the caller's promise.
+        unsafe {
+            let columns: [_; 2] =
+                std::array::from_fn(|i| _mm512_loadu_ps(starts[i].add(p * b[i].stride)));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let factor = _mm512_set1_ps(*a_start.add(r * a.stride + p));
+                for (sum, columns) in sums.iter_mut().zip(columns) {
+                    *sum = _mm512_fmadd_ps(factor, columns, *sum);
+                }
+            }
+        }
+    }
+    for (half, c) in c.iter_mut().enumerate() {
+        for (row, sums) in c.iter_mut().zip(sums) {
+            // SAFETY: a row of the buffer is sixteen floats.
+            unsafe { _mm512_storeu_ps(row.as_mut_ptr(), sums[half]) };
+        }
+    }
+}
+
 /// Steps of depth taken together: the address of a row is then computed once for all of them.
 const UNROLL: usize = 4;
 

@@ -85,13 +85,15 @@ unsafe fn group_of<const KIND: u8, const R: usize>(
                     let words = x.q.as_ptr().cast::<i32>();
                     let word = |c: usize| _mm512_set1_epi32(words.add(c).read_unaligned());
                     let six = kind::bits(KIND) == 6;
-                    // Two sums, so that products need not wait for one another.
+                    // With few rows two sums, so that products need not wait for one another.
+                    let apart = six || R < 4;
                     let mut halves = [_mm512_setzero_si512(); 2];
                     if six {
                         halves = x.offsets.map(|offset| _mm512_set1_epi32(offset));
                     }
                     for (c, w) in w.into_iter().enumerate() {
-                        halves[c / 4] = _mm512_dpbusd_epi32(halves[c / 4], w, word(c));
+                        let sums = &mut halves[if apart { c / 4 } else { 0 }];
+                        *sums = _mm512_dpbusd_epi32(*sums, w, word(c));
                     }
                     let (scale, [low, high]) = (_mm512_set1_ps(x.scale), halves);
                     if six {
@@ -99,7 +101,12 @@ unsafe fn group_of<const KIND: u8, const R: usize>(
                         let both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), second, low);
                         *sums = _mm512_fmadd_ps(both, scale, *sums);
                     } else {
-                        let all = _mm512_cvtepi32_ps(_mm512_add_epi32(low, high));
+                        let all = if apart {
+                            _mm512_add_epi32(low, high)
+                        } else {
+                            low
+                        };
+                        let all = _mm512_cvtepi32_ps(all);
                         *sums = _mm512_fmadd_ps(_mm512_mul_ps(all, factor), scale, *sums);
                         *sums = _mm512_fmadd_ps(second, _mm512_set1_ps(x.scaled_sum), *sums);
                     }

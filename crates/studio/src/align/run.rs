@@ -9,9 +9,14 @@ use idiolect_core::{
 use idiolect_engine::WEIGHTS_FILE;
 use idiolect_llm::LlmError;
 use idiolect_store::LeaseWords;
-use idiolect_train::{Control, Trained, steps_of};
+use idiolect_train::{Control, Lessons as Learned, Task, Trained, steps_of};
 
-use super::{FEWEST_WORDS, lessons, lessons::Lessons, preflight::speed_key, train_settings};
+use super::{
+    lessons,
+    lessons::Lessons,
+    preflight::{keep_speed, nothing, too_little},
+    train_settings,
+};
 use crate::{
     api::{Event, Response},
     context::{Ctx, cancelled},
@@ -26,6 +31,7 @@ pub(crate) fn sft(
     settings: TrainSettings,
     model: Option<&str>,
     name: Option<String>,
+    anyway: bool,
 ) -> Result<Response, UserError> {
     let found = ctx.studio.store.profile(profile).told()?;
     let _lease = ctx
@@ -44,15 +50,16 @@ pub(crate) fn sft(
         .told()?;
     ctx.start_job(&format!("Training “{}”", found.name), true);
     let writer = ctx.studio.models.writer(ctx, model)?;
-    let lessons = lessons(
-        &writer,
-        ctx.studio.store.samples(profile).told()?,
-        &settings,
-    )?;
-    if lessons.words < FEWEST_WORDS || lessons.train.is_empty() {
+    let lessons = lessons(ctx, &writer, profile, &settings, true)?;
+    if lessons.train.is_empty() {
+        return Err(nothing(&settings));
+    }
+    if let Some(why) = too_little(&settings, &lessons)
+        && !anyway
+    {
         return Err(not_enough(
-            format!("{} words are too few to learn a voice from.", lessons.words),
-            format!("Add samples until there are at least {FEWEST_WORDS} words in English."),
+            why,
+            "Add more, or insist: “Train anyway” in the window, --anyway on the command line.",
         ));
     }
     let run = new_run(ctx, profile, &writer, &settings, &lessons)?;
@@ -88,8 +95,8 @@ fn new_run(
         objective: settings.objective,
         settings: settings.clone(),
         samples: lessons.samples.iter().map(|s| s.id.clone()).collect(),
-        votes: Vec::new(),
-        drafts: Vec::new(),
+        votes: lessons.votes.clone(),
+        drafts: lessons.drafts.clone(),
         parent: None,
         status: RunStatus::Running,
         message: String::new(),
@@ -102,7 +109,7 @@ fn new_run(
         started_at: String::new(),
     };
     let run = ctx.studio.store.insert_run(&run).told()?;
-    let steps = steps_of(lessons.train.len(), &train_settings(settings)?);
+    let steps = steps_of(&lessons.train, &train_settings(settings, &lessons.train)?);
     ctx.emit(Event::RunStarted {
         run: run.clone(),
         steps,
@@ -122,9 +129,14 @@ fn train(
     let store = &ctx.studio.store;
     let control = ctx.control().cloned();
     let mut failed_write = None;
-    let settings = train_settings(settings)?;
+    let settings = train_settings(settings, &lessons.train)?;
     let mut on_update = |update: idiolect_train::Update| {
-        if let Err(e) = store.append_loss(&run.id, &update.point) {
+        let mut point = update.point;
+        if let Some(of) = update.held_out_preference.or(update.preference) {
+            point.margin = Some(of.margin);
+            point.accuracy = Some(of.accuracy);
+        }
+        if let Err(e) = store.append_loss(&run.id, &point) {
             failed_write = Some(e);
             return Control::Cancel;
         }
@@ -138,7 +150,7 @@ fn train(
         let a_step = started.elapsed().as_secs_f64() / f64::from(done);
         ctx.emit(Event::Loss {
             run: run.id.clone(),
-            point: update.point,
+            point,
             steps: update.steps,
             tokens_per_second: run.tokens_per_second,
             peak_bytes: run.peak_bytes,
@@ -171,13 +183,15 @@ fn train(
         }
     };
     let model = &writer.model;
-    let outcome = idiolect_train::sft(
+    let task = Task {
         model,
-        &lessons.train,
-        &lessons.held_out,
-        &settings,
-        &mut on_update,
-    );
+        lessons: Learned::Fixed(&lessons.train),
+        held_out: &lessons.held_out,
+        settings: &settings,
+        from: None,
+        checkpoints: None,
+    };
+    let outcome = idiolect_train::run(task, &mut on_update);
     run.seconds = started.elapsed().as_secs_f64();
     if let Some(error) = failed_write {
         return Err(error.to_user());
@@ -207,9 +221,13 @@ fn finish(
     std::fs::rename(&unfinished, &dir)
         .map_err(LlmError::from)
         .told()?;
-    let name = name
-        .filter(|n| !n.trim().is_empty())
-        .unwrap_or_else(|| format!("Voice of {} words", lessons.words));
+    let name = name.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| {
+        if run.objective.uses_preferences() {
+            format!("Voice of {} preferences", lessons.train.len())
+        } else {
+            format!("Voice of {} words", lessons.words)
+        }
+    });
     let adapter = Adapter {
         id: id.clone(),
         profile: run.profile.clone(),
@@ -230,7 +248,7 @@ fn finish(
         retired_at: None,
         report: None,
         rank: run.settings.rank,
-        alpha: run.settings.alpha,
+        alpha: train_settings(&run.settings, &lessons.train)?.lora.alpha,
         base_held_out: trained.base_held_out,
         own_held_out: trained.own_held_out,
         bytes: std::fs::metadata(dir.join(WEIGHTS_FILE)).map_or(0, |m| m.len()),
@@ -245,8 +263,7 @@ fn finish(
     };
     run.message = trained.ended_early.clone();
     let run = store.update_run(&run).told()?;
-    // Only an estimate for next time; a training is not lost over it.
-    let _ = store.set_setting(&speed_key(writer), &run.tokens_per_second);
+    keep_speed(ctx, writer, &run.settings, run.tokens_per_second);
     Ok((run, Some(adapter)))
 }
 

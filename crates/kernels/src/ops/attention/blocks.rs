@@ -3,15 +3,15 @@
 
 use std::ops::Range;
 
-use super::{AttentionShape, KEY_BLOCK};
+use super::{AttentionShape, KEY_BLOCK, PAGE, Page};
 use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer, WIDE_COLS, WIDE_ROWS};
 use crate::slices::Strided;
 
 /// Keys of a block. Blocks start at multiples of it, so that a query's sums do not depend on the queries beside it.
 pub(super) const KEYS: usize = KEY_BLOCK;
 /// Keys that are summed up by themselves before they join what came before: the same whether one thread goes through all of
-/// them or several share them.
-pub(super) const SPAN: usize = 4 * KEYS;
+/// them or several share them. Those of a page, so that a span lies in one.
+pub(super) const SPAN: usize = PAGE;
 /// Queries of a block, over all heads that share a key head: a multiple of 16.
 pub(super) const QUERIES: usize = 48;
 
@@ -20,13 +20,12 @@ pub(super) fn fits(shape: &AttentionShape) -> bool {
     shape.head_dim.is_multiple_of(TILE_COLS)
 }
 
-/// Where the keys and values of one head lie: those before position `before` in a cache, the others in rows.
+/// Where the keys and values of one head lie: those before position `before` in pages, the others in rows.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
-    /// Blocks `[head_dim, KEYS]` one after another.
-    pub(super) cached_keys: &'a [f32],
-    /// Rows of components.
-    pub(super) cached_values: &'a [f32],
+    pub(super) pages: &'a [Page<'a>],
+    /// Which of the pages' heads.
+    pub(super) head: usize,
     pub(super) before: usize,
     /// Keys and values from position `before` on.
     pub(super) rows: Option<(Strided<'a>, Strided<'a>)>,
@@ -60,6 +59,16 @@ impl<'a> Running<'a> {
             maxima,
             totals,
             sums,
+        }
+    }
+
+    /// The sums of some of the queries.
+    pub(super) fn part(&mut self, queries: Range<usize>) -> Running<'_> {
+        let d = self.sums.len() / self.maxima.len().max(1);
+        Running {
+            maxima: &mut self.maxima[queries.clone()],
+            totals: &mut self.totals[queries.clone()],
+            sums: &mut self.sums[queries.start * d..queries.end * d],
         }
     }
 
@@ -141,6 +150,9 @@ pub(super) fn attend(
     let n = running.maxima.len();
     running.clear();
     let (scores, turned) = scratch.split_at_mut(n * KEYS);
+    let first = span.start / SPAN * SPAN;
+    let page = source.pages.get(first / SPAN);
+    let (page_keys, page_values) = page.map_or((&[][..], &[][..]), |p| p.head(source.head, d));
     for block in span.clone().step_by(KEYS) {
         let count = KEYS.min(span.end - block);
         // How many of the block's positions lie in the cache.
@@ -149,7 +161,7 @@ pub(super) fn attend(
         let wide = with.wide_tile.filter(|_| n <= WIDE_ROWS && cached == count);
         let scaled = Strided::new(queries.scaled, d);
         if cached > 0 {
-            let keys = Strided::new(&source.cached_keys[block * d..][..KEYS * d], KEYS);
+            let keys = Strided::new(&page_keys[(block - first) * d..][..KEYS * d], KEYS);
             match wide {
                 Some(wide) => {
                     let mut tile = [[0.0; WIDE_COLS]; WIDE_ROWS];
@@ -204,11 +216,17 @@ pub(super) fn attend(
             }
         }
         let scores = Strided::new(scores, KEYS);
-        let values = Strided::new(source.cached_values, d);
+        let values = Strided::new(page_values, d);
         if let Some(wide) = wide.filter(|_| d.is_multiple_of(WIDE_COLS)) {
             for col in (0..d).step_by(WIDE_COLS) {
                 let mut tile = [[0.0; WIDE_COLS]; WIDE_ROWS];
-                wide(n, count, scores, values.from(block * d + col), &mut tile);
+                wide(
+                    n,
+                    count,
+                    scores,
+                    values.from((block - first) * d + col),
+                    &mut tile,
+                );
                 for (row, tile) in tile.iter().take(n).enumerate() {
                     let to = &mut running.sums[row * d + col..][..WIDE_COLS];
                     to.iter_mut().zip(tile).for_each(|(to, from)| *to += from);
@@ -223,7 +241,7 @@ pub(super) fn attend(
                 let mut tile = TileBuffer::default();
                 let weights = scores.from(row * KEYS);
                 if cached > 0 {
-                    let values = values.from(block * d + col);
+                    let values = values.from((block - first) * d + col);
                     (with.tile)(height, cached, weights, values, &mut tile);
                 }
                 if let Some((_, values)) = beside {
@@ -269,7 +287,7 @@ pub(super) fn gather(
     shape: &AttentionShape,
     head: usize,
     from: &[f32],
-    rows: Range<usize>,
+    rows: impl Iterator<Item = usize>,
     factor: f32,
     to: &mut [f32],
 ) {

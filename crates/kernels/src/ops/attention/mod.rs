@@ -57,14 +57,46 @@ impl AttentionShape {
     }
 }
 
-/// Positions whose keys lie together in a cache.
+/// Positions whose keys lie together in a page.
 pub const KEY_BLOCK: usize = 64;
+/// Positions of a page of a cache.
+pub const PAGE: usize = 4 * KEY_BLOCK;
 
-/// Writes keys and values `[t, kv_heads, head_dim]` at positions `at..` of a cache as [`attention_over_caches`] reads it.
+/// Keys and values of up to [`PAGE`] positions.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// Keys in blocks of 64 positions, `[kv_heads, capacity / 64, head_dim, 64]`, so that a product with many keys reads
+    /// them in order ([`store_in_page`]).
+    pub keys: &'a [f32],
+    /// Values, `[kv_heads, capacity, head_dim]`.
+    pub values: &'a [f32],
+    /// Positions there is room for: whole blocks.
+    pub capacity: usize,
+}
+
+impl<'a> Page<'a> {
+    fn check(&self, shape: &AttentionShape) {
+        assert!(self.capacity <= PAGE, "a page has at most {PAGE} positions");
+        check_page(shape, self.capacity, self.keys, self.values);
+    }
+
+    /// Keys and values of one head.
+    fn head(&self, head: usize, head_dim: usize) -> (&'a [f32], &'a [f32]) {
+        let of_head = head * self.capacity * head_dim..(head + 1) * self.capacity * head_dim;
+        (&self.keys[of_head.clone()], &self.values[of_head])
+    }
+
+    /// Whether it is the same memory.
+    fn is(&self, other: &Page<'_>) -> bool {
+        std::ptr::eq(self.keys, other.keys) && std::ptr::eq(self.values, other.values)
+    }
+}
+
+/// Writes keys and values `[t, kv_heads, head_dim]` at positions `at..` of a page as [`attention_over_caches`] reads it.
 ///
 /// # Panics
 /// When the shapes disagree, or the positions reach past `capacity`.
-pub fn store_in_cache(
+pub fn store_in_page(
     shape: &AttentionShape,
     (new_keys, new_values): (&[f32], &[f32]),
     at: usize,
@@ -76,7 +108,7 @@ pub fn store_in_cache(
     let (d, width) = (shape.head_dim, shape.kv_heads * shape.head_dim);
     assert_eq!(new_keys.len(), new_values.len(), "a key and a value each");
     assert!(new_keys.len().is_multiple_of(width), "whole rows");
-    check_cache(shape, capacity, keys, values);
+    check_page(shape, capacity, keys, values);
     assert!(at + new_keys.len() / width <= capacity, "there is room");
     let rows = new_keys
         .chunks_exact(width)
@@ -93,10 +125,10 @@ pub fn store_in_cache(
     }
 }
 
-fn check_cache(shape: &AttentionShape, capacity: usize, k: &[f32], v: &[f32]) {
+fn check_page(shape: &AttentionShape, capacity: usize, k: &[f32], v: &[f32]) {
     assert!(
         capacity.is_multiple_of(KEY_BLOCK),
-        "a cache has whole blocks of {KEY_BLOCK} positions"
+        "a page has whole blocks of {KEY_BLOCK} positions"
     );
     assert_eq!(
         k.len(),
@@ -111,13 +143,9 @@ fn check_cache(shape: &AttentionShape, capacity: usize, k: &[f32], v: &[f32]) {
 pub struct CachedRows<'a> {
     /// Which rows of q and of the output.
     pub rows: Range<usize>,
-    /// Keys in blocks of 64 positions, `[kv_heads, capacity / 64, head_dim, 64]`, so that a product with many keys reads
-    /// them in order ([`store_in_cache`]).
-    pub keys: &'a [f32],
-    /// Values, `[kv_heads, capacity, head_dim]`.
-    pub values: &'a [f32],
-    /// Positions there is room for.
-    pub capacity: usize,
+    /// The cache: positions 0 to [`PAGE`], the next as many, and so on. Pages that pieces have in common, at the same place
+    /// and in the same memory, are read once for all of them.
+    pub pages: &'a [Page<'a>],
     /// Positions before the first row.
     pub before: usize,
     /// Keys and values of the rows themselves, and of some positions before them, `[n, kv_heads, head_dim]` each, where they
@@ -155,7 +183,7 @@ pub fn attention_over_caches(
         assert!(piece.rows.start >= end, "pieces follow one another");
         assert!(!piece.rows.is_empty(), "a piece has rows");
         end = piece.rows.end;
-        check_cache(shape, piece.capacity, piece.keys, piece.values);
+        piece.pages.iter().for_each(|page| page.check(shape));
         let cached = match piece.own {
             None => piece.before + piece.rows.len(),
             Some((keys, values)) => {
@@ -167,7 +195,16 @@ pub fn attention_over_caches(
                 seen - own
             }
         };
-        assert!(cached <= piece.capacity, "the cache holds what is seen");
+        let pages = piece.pages;
+        let held = |(i, first): (usize, usize)| {
+            pages
+                .get(i)
+                .is_some_and(|page| cached - first <= page.capacity || page.capacity == PAGE)
+        };
+        assert!(
+            (0..cached).step_by(PAGE).enumerate().all(held),
+            "the cache holds what is seen"
+        );
     }
     assert!(q.len().is_multiple_of(width), "q is [m, heads, head_dim]");
     assert!(q.len() >= end * width, "every row of a piece has a query");

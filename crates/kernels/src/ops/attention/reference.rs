@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK};
+use super::{AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, PAGE};
 
 pub(super) fn over_caches(
     shape: &AttentionShape,
@@ -24,14 +24,18 @@ pub(super) fn over_caches(
                 match piece.own {
                     Some((keys, _)) if p >= cached => keys[own(p)..][..d].to_vec(),
                     _ => {
-                        let first = shape.key_at(piece.capacity, kv_head, p);
-                        (0..d).map(|c| piece.keys[first + c * KEY_BLOCK]).collect()
+                        let page = &piece.pages[p / PAGE];
+                        let first = shape.key_at(page.capacity, kv_head, p % PAGE);
+                        (0..d).map(|c| page.keys[first + c * KEY_BLOCK]).collect()
                     }
                 }
             };
             let value = |p: usize| match piece.own {
                 Some((_, values)) if p >= cached => &values[own(p)..][..d],
-                _ => &piece.values[(kv_head * piece.capacity + p) * d..][..d],
+                _ => {
+                    let page = &piece.pages[p / PAGE];
+                    &page.values[(kv_head * page.capacity + p % PAGE) * d..][..d]
+                }
             };
             let q = &q[i * d..][..d];
             let mut scores: Vec<f32> = positions

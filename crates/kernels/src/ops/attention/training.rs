@@ -39,8 +39,8 @@ pub(super) fn train(
         let of_head = sequence.start * kv_width + head * d..;
         let (keys, values) = (&k[of_head.clone()], &v[of_head]);
         let source = Source {
-            cached_keys: &[],
-            cached_values: &[],
+            pages: &[],
+            head,
             before: 0,
             rows: Some((Strided::new(keys, kv_width), Strided::new(values, kv_width))),
         };

@@ -1,0 +1,284 @@
+//! Training passes against the reference in tensors, against finite differences, and against themselves.
+
+use idiolect_engine::{
+    Decoder, Dropout, Gradients, Level, LoraWeights, Precision, Texts, Trace, TrainOptions,
+};
+use idiolect_llm::{Token, testing::TinyGguf};
+
+use crate::{
+    architectures::decoder,
+    lora::{all_linears, weights_for},
+    recorded::recorded,
+};
+
+fn best() -> Level {
+    Level::detect().unwrap()
+}
+
+fn tiny_at(level: Level) -> Decoder {
+    decoder(&TinyGguf::default().file(), level)
+}
+
+const LENGTHS: [usize; 3] = [7, 1, 22];
+
+fn tokens() -> Vec<Token> {
+    (0..30).map(|i| (i * 37 + i * i * 11) % 220).collect()
+}
+
+/// The next tokens, some left out; the last of each text has none.
+fn targets() -> Vec<Option<Token>> {
+    let tokens = tokens();
+    (0..tokens.len())
+        .map(|i| {
+            tokens
+                .get(i + 1)
+                .copied()
+                .filter(|_| ![6, 7, 29].contains(&i) && i % 6 != 4)
+        })
+        .collect()
+}
+
+/// Weights of both signs, as preferences have.
+fn weights() -> Vec<f32> {
+    (0..30).map(|i| ((i * 7) % 11) as f32 / 5.0 - 0.8).collect()
+}
+
+fn with_texts<R>(run: impl FnOnce(&Texts<'_>) -> R) -> R {
+    let (tokens, targets) = (tokens(), targets());
+    run(&Texts {
+        tokens: &tokens,
+        lengths: &LENGTHS,
+        targets: &targets,
+    })
+}
+
+fn pass(decoder: &Decoder, lora: &LoraWeights, options: &TrainOptions) -> (Vec<f32>, Gradients) {
+    let mut trace = Trace::new();
+    let nll = with_texts(|texts| decoder.train_forward(texts, lora, options, &mut trace)).unwrap();
+    let mut gradients = Gradients::zeros(lora);
+    decoder
+        .train_backward(&mut trace, &weights(), lora, &mut gradients)
+        .unwrap();
+    (nll, gradients)
+}
+
+/// Losses and gradients of the reference, which candle differentiates.
+fn reference(decoder: &Decoder, lora: &LoraWeights) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let hidden = decoder
+        .forward_train(&tokens(), &LENGTHS, Some(lora))
+        .unwrap();
+    let nll = decoder.token_nll(&hidden, &targets()).unwrap();
+    let weights = candle_core::Tensor::new(weights(), nll.device()).unwrap();
+    let gradients = (&nll * weights)
+        .unwrap()
+        .sum_all()
+        .unwrap()
+        .backward()
+        .unwrap();
+    let gradients = lora
+        .vars()
+        .iter()
+        .map(|(name, var)| {
+            let gradient = gradients.get(var).unwrap_or_else(|| panic!("{name}"));
+            gradient.flatten_all().unwrap().to_vec1().unwrap()
+        })
+        .collect();
+    (nll.detach().to_vec1().unwrap(), gradients)
+}
+
+/// Length of the difference as a share of the expected's length.
+fn distance(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let mut differences = found
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| f64::from(*a) - f64::from(*b));
+    let length = squares(&mut expected.iter().map(|v| f64::from(*v)));
+    squares(&mut differences) / length.max(1e-9)
+}
+
+/// Losses (absolute) and gradients (relative, tensor by tensor) against the reference: f32 sums in another order, over a few
+/// layers.
+const TOLERANCE: f64 = 1e-4;
+
+fn agrees_with_the_reference(of: &str, decoder: &Decoder) {
+    let lora = weights_for(decoder, &all_linears(), 3);
+    let (expected, slopes) = reference(decoder, &lora);
+    let (nll, gradients) = pass(decoder, &lora, &TrainOptions::default());
+    for (found, expected) in nll.iter().zip(&expected) {
+        assert!(
+            f64::from((found - expected).abs()) < TOLERANCE,
+            "{of}: {found} for {expected}"
+        );
+    }
+    let found = lora.vars().into_iter().zip(gradients.tensors());
+    for (((name, _), found), expected) in found.zip(&slopes) {
+        let distance = distance(found, expected);
+        assert!(distance < TOLERANCE, "{of}, {name}: off by {distance}");
+    }
+}
+
+#[test]
+fn passes_agree_with_the_reference_at_every_level() {
+    for level in Level::available() {
+        agrees_with_the_reference(&format!("{level:?}"), &tiny_at(level));
+    }
+}
+
+#[test]
+fn passes_agree_with_the_reference_in_every_architecture() {
+    for model in recorded() {
+        agrees_with_the_reference(&model.name, &decoder(&model.file, best()));
+    }
+}
+
+#[test]
+fn gradients_are_added_to_what_is_there() {
+    let decoder = tiny_at(best());
+    let lora = weights_for(&decoder, &all_linears(), 3);
+    let options = TrainOptions::default();
+    let (_, once) = pass(&decoder, &lora, &options);
+    let (mut twice, mut trace) = (Gradients::zeros(&lora), Trace::new());
+    for _ in 0..2 {
+        with_texts(|texts| decoder.train_forward(texts, &lora, &options, &mut trace)).unwrap();
+        decoder
+            .train_backward(&mut trace, &weights(), &lora, &mut twice)
+            .unwrap();
+    }
+    for (once, twice) in once.values().iter().zip(twice.values()) {
+        assert!((2.0 * once - twice).abs() <= 1e-6 * (1.0 + twice.abs()));
+    }
+    twice.clear();
+    assert!(twice.values().iter().all(|g| *g == 0.0));
+}
+
+#[test]
+fn scores_are_the_losses_without_dropout() {
+    let decoder = tiny_at(best());
+    let lora = weights_for(&decoder, &all_linears(), 3);
+    let (nll, _) = pass(&decoder, &lora, &TrainOptions::default());
+    let mut trace = Trace::new();
+    let mut score = |lora| {
+        with_texts(|texts| decoder.train_score(texts, lora, Precision::F32, &mut trace)).unwrap()
+    };
+    assert_eq!(score(Some(&lora)), nll);
+    assert_ne!(score(None), nll);
+}
+
+#[test]
+fn dropout_repeats_and_its_gradient_is_the_slope() {
+    let decoder = tiny_at(best());
+    let lora = weights_for(&decoder, &all_linears(), 3);
+    let dropped = |pass: u64| TrainOptions {
+        dropout: Some(Dropout {
+            probability: 0.2,
+            seed: 4,
+            pass,
+        }),
+        ..TrainOptions::default()
+    };
+    let (nll, gradients) = pass(&decoder, &lora, &dropped(1));
+    let again = pass(&decoder, &lora, &dropped(1));
+    assert_eq!((&nll, &gradients), (&again.0, &again.1));
+    assert_ne!(nll, pass(&decoder, &lora, &dropped(2)).0);
+    assert_ne!(nll, pass(&decoder, &lora, &TrainOptions::default()).0);
+    slopes_are_the_gradients("dropout", &decoder, &lora, &dropped(1), &gradients);
+}
+
+#[test]
+fn gradients_are_the_slopes_in_every_architecture() {
+    for model in recorded() {
+        let decoder = decoder(&model.file, best());
+        let lora = weights_for(&decoder, &all_linears(), 3);
+        let options = TrainOptions::default();
+        let (_, gradients) = pass(&decoder, &lora, &options);
+        slopes_are_the_gradients(&model.name, &decoder, &lora, &options, &gradients);
+    }
+}
+
+/// Central differences of losses of some tens in f32.
+const SLOPE_TOLERANCE: f64 = 0.03;
+
+/// Along each tensor's gradient the slope is its length; a wrong gradient has another.
+fn slopes_are_the_gradients(
+    of: &str,
+    decoder: &Decoder,
+    lora: &LoraWeights,
+    options: &TrainOptions,
+    gradients: &Gradients,
+) {
+    let before = lora.parameters().unwrap();
+    let mut start = 0;
+    let mut trace = Trace::new();
+    for ((name, _), gradient) in lora.vars().into_iter().zip(gradients.tensors()) {
+        let length = gradient
+            .iter()
+            .map(|g| f64::from(*g).powi(2))
+            .sum::<f64>()
+            .sqrt();
+        assert!(length > 1e-4, "{of}, {name}: a gradient of {length}");
+        let step = 0.02 / length;
+        let mut along = |sign: f64| {
+            let mut moved = before.clone();
+            for (value, slope) in moved[start..].iter_mut().zip(gradient) {
+                *value += (sign * step / length) as f32 * slope;
+            }
+            lora.set_parameters(&moved).unwrap();
+            let nll = with_texts(|t| decoder.train_forward(t, lora, options, &mut trace)).unwrap();
+            let terms = nll.iter().zip(weights());
+            terms
+                .map(|(n, w)| f64::from(*n) * f64::from(w))
+                .sum::<f64>()
+        };
+        let slope = (along(1.0) - along(-1.0)) / (2.0 * step);
+        let error = (slope - length).abs() / length;
+        assert!(
+            error < SLOPE_TOLERANCE,
+            "{of}, {name}: slope {slope}, gradient {length}"
+        );
+        start += gradient.len();
+    }
+    lora.set_parameters(&before).unwrap();
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let decoder = tiny_at(best());
+    let lora = weights_for(&decoder, &all_linears(), 3);
+    let options = TrainOptions::default();
+    let (mut trace, mut into) = (Trace::new(), Gradients::zeros(&lora));
+    let mut backward = |trace: &mut Trace, weights: &[f32]| {
+        decoder.train_backward(trace, weights, &lora, &mut into)
+    };
+    assert!(backward(&mut trace, &weights()).is_err(), "no forward pass");
+    let forward = |trace: &mut Trace| {
+        with_texts(|texts| decoder.train_forward(texts, &lora, &options, trace)).unwrap()
+    };
+    forward(&mut trace);
+    assert!(backward(&mut trace, &[1.0]).is_err(), "one weight");
+    forward(&mut trace);
+    backward(&mut trace, &weights()).unwrap();
+    assert!(backward(&mut trace, &weights()).is_err(), "a second time");
+    for (tokens, lengths, targets) in [
+        (vec![1, 2], vec![3], vec![None; 2]),
+        (vec![1, 2], vec![2], vec![None; 3]),
+        (vec![1, 60_000], vec![2], vec![None; 2]),
+        (vec![1, 2], vec![2], vec![Some(60_000); 2]),
+    ] {
+        let texts = Texts {
+            tokens: &tokens,
+            lengths: &lengths,
+            targets: &targets,
+        };
+        let result = decoder.train_forward(&texts, &lora, &options, &mut trace);
+        assert!(result.is_err(), "{texts:?}");
+    }
+    let nothing = Texts {
+        tokens: &[],
+        lengths: &[],
+        targets: &[],
+    };
+    let nll = decoder.train_score(&nothing, None, Precision::F32, &mut trace);
+    assert!(nll.unwrap().is_empty());
+}
