@@ -141,6 +141,8 @@ pub(crate) fn run(
             settings,
             model,
         } => align::measure(ctx, &profile, &settings, model.as_deref()),
+        Request::RunResume { run, name, anyway } => align::resume(ctx, &run, name, anyway),
+        Request::RunDiscard { run } => align::discard(ctx, &run),
         Request::RunList { profile } => align::runs(ctx, &profile),
         Request::AdapterList { profile } => align::adapters(ctx, &profile),
         Request::AdapterShow { adapter } => align::show(ctx, &adapter),

@@ -32,6 +32,16 @@ pub enum Align {
     /// Train on single drafts that you liked or did not.
     #[command(after_help = WHILE_TRAINING)]
     Kto(TrainArgs),
+    /// Take up a training that was cut short, from its last checkpoint; the newest one when none is named.
+    #[command(after_help = WHILE_TRAINING)]
+    Resume {
+        run: Option<String>,
+        /// A name for the trained voice.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Give up a training that was cut short; its curve stays.
+    Discard { run: Option<String> },
     /// Trainings so far.
     Runs,
 }

@@ -1,7 +1,8 @@
 //! Training, trained voices and their blind re-tests.
 
 use idiolect_core::{
-    UserError,
+    ErrorCode, UserError,
+    ids::{ProfileId, RunId},
     training::{BriefSource, Objective, PreferenceSource, Schedule, TrainPrecision, TrainSettings},
 };
 use idiolect_studio::api::{Request, Response};
@@ -63,6 +64,18 @@ pub fn align(s: &Session, command: Align) -> Result<(), UserError> {
             });
             return Ok(());
         }
+        Align::Resume { run, name } => {
+            let request = Request::RunResume {
+                run: resumable(s, profile, run.as_deref())?,
+                name,
+                anyway: s.anyway,
+            };
+            return trained(s, request);
+        }
+        Align::Discard { run } => {
+            let run = resumable(s, profile, run.as_deref())?;
+            return trained(s, Request::RunDiscard { run });
+        }
         Align::Sft(args) => (Objective::Sft, args),
         Align::Dpo(args) => (Objective::Dpo, args),
         Align::Orpo(args) => (Objective::Orpo, args),
@@ -75,6 +88,28 @@ pub fn align(s: &Session, command: Align) -> Result<(), UserError> {
         name: args.name,
         anyway: s.anyway,
     };
+    trained(s, request)
+}
+
+/// The run that was named, or the newest that can be taken up.
+fn resumable(s: &Session, profile: ProfileId, named: Option<&str>) -> Result<RunId, UserError> {
+    let Response::Runs { runs } = s.ask(Request::RunList { profile })? else {
+        return Err(unexpected());
+    };
+    let found = runs.iter().find(|run| match named {
+        Some(named) => run.id.as_str().starts_with(named),
+        None => run.resumable,
+    });
+    found.map(|run| run.id.clone()).ok_or_else(|| {
+        UserError::new(
+            ErrorCode::NotFound,
+            "There is no such training to take up.",
+            "`idiolect align runs` shows them.",
+        )
+    })
+}
+
+fn trained(s: &Session, request: Request) -> Result<(), UserError> {
     let Response::Run { run, adapter } = s.ask(request)? else {
         return Err(unexpected());
     };

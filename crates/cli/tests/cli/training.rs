@@ -143,8 +143,12 @@ fn what_was_cut_short_is_said_until_it_was_read() {
 
 /// A long training that has learned something; standard error is read on, so that it never blocks.
 fn begin(home: &Home) -> Child {
+    begin_with(home, &[&LONG[..], &["--no-early-stop"]].concat())
+}
+
+fn begin_with(home: &Home, train: &[&str]) -> Child {
     let mut training = home
-        .command(&[&["--json"], &LONG[..], &["--no-early-stop"]].concat())
+        .command(&[&["--json"], train].concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -340,4 +344,52 @@ fn little_text_is_learned_from_when_one_insists_and_steps_are_measured() {
     let brief = crate::support::BRIEF;
     let draft = home.json(&[&["write", "--adapter", id][..], &brief].concat());
     assert_eq!(draft["method"], "excerpts", "written as it was trained");
+}
+
+#[test]
+fn a_training_that_was_killed_goes_on_to_the_curve_it_would_have_had() {
+    let (Some(whole), Some(cut)) = (Used::copy(), Used::copy()) else {
+        return;
+    };
+    let mut train = LONG;
+    train[3] = "8";
+    let curve = |answer: &Value| answer["run"]["curve"].clone();
+    let expected = whole.home.json(&train);
+
+    let mut training = begin_with(&cut.home, &train);
+    training.kill().unwrap();
+    training.wait().unwrap();
+    let runs = cut.home.json(&["align", "runs"]);
+    assert_eq!(runs[0]["status"], "cut_short");
+    assert_eq!(runs[0]["resumable"], true);
+    let id = runs[0]["id"].as_str().unwrap();
+    let folder = cut.home.path().join("home/runs").join(id);
+    assert!(folder.exists());
+    // Texts that came later are not part of it.
+    let later =
+        "Some words that came later, after the training had begun and was cut short. ".repeat(4);
+    let file = cut.home.file("later.txt", later.as_bytes());
+    cut.home.json(&["sample", "add", &file]);
+    let resumed = cut.home.json(&["align", "resume"]);
+    assert_eq!(resumed["run"]["id"], runs[0]["id"]);
+    assert_eq!(resumed["run"]["status"], "finished");
+    assert_eq!(curve(&resumed), curve(&expected), "to the bit");
+    assert!(!folder.exists(), "nothing is left to take up");
+    assert_eq!(cut.home.fails(&["align", "resume"]).0, 1);
+}
+
+#[test]
+fn a_training_that_was_cut_short_can_be_given_up() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let mut training = begin(&used.home);
+    training.kill().unwrap();
+    training.wait().unwrap();
+    let given_up = used.home.json(&["align", "discard"]);
+    assert_eq!(given_up["run"]["status"], "cancelled");
+    assert_eq!(given_up["run"]["resumable"], false);
+    let id = given_up["run"]["id"].as_str().unwrap();
+    assert!(!used.home.path().join("home/runs").join(id).exists());
+    assert_eq!(used.home.fails(&["align", "resume", id]).0, 2);
 }

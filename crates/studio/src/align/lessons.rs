@@ -2,6 +2,7 @@
 
 use idiolect_core::{
     UserError,
+    adapter::Run,
     ids::{DraftId, PairId, ProfileId, SampleId},
     profile::Intent,
     sample::{Sample, SampleKind},
@@ -76,14 +77,38 @@ pub(crate) fn lessons(
     settings: &TrainSettings,
     write: bool,
 ) -> Result<Lessons, UserError> {
-    let subject = Subject::of(ctx, profile)?;
+    collect(ctx, writer, profile, settings, write, None)
+}
+
+/// What a run learned from when it began, as far as it is still there: nothing that came later.
+pub(super) fn lessons_of_run(
+    ctx: &mut Ctx,
+    writer: &Writer,
+    run: &Run,
+) -> Result<Lessons, UserError> {
+    collect(ctx, writer, &run.profile, &run.settings, false, Some(run))
+}
+
+fn collect(
+    ctx: &mut Ctx,
+    writer: &Writer,
+    profile: &ProfileId,
+    settings: &TrainSettings,
+    write: bool,
+    only: Option<&Run>,
+) -> Result<Lessons, UserError> {
+    let mut subject = Subject::of(ctx, profile)?;
     let store = &ctx.studio.store;
-    let drafts = store.drafts(profile).told()?;
-    let found = preferences::find(
-        &store.votes(profile).told()?,
-        &drafts,
-        &settings.preferences,
-    );
+    let mut drafts = store.drafts(profile).told()?;
+    let mut votes = store.votes(profile).told()?;
+    if let Some(run) = only {
+        if !settings.objective.uses_preferences() {
+            subject.samples.retain(|s| run.samples.contains(&s.id));
+        }
+        drafts.retain(|d| run.drafts.contains(&d.id));
+        votes.retain(|v| run.votes.contains(&v.vote.pair));
+    }
+    let found = preferences::find(&votes, &drafts, &settings.preferences);
     let rows = Rows {
         writer,
         subject: &subject,
@@ -121,13 +146,17 @@ impl<'a> Chunks<'a> {
                 duplicates += 1;
                 continue;
             }
+            let before = all.len();
             for span in chunk::chunks(&sample.text, settings.chunk_words as usize) {
                 let text = span.quote(&sample.text).trim();
                 if segment::word_count(text) >= FEWEST_CHUNK_WORDS {
                     all.push(Chunk { sample, span, text });
                 }
             }
-            kept.push(sample);
+            // A sample with nothing to learn from has no say in what the others' briefs are, either.
+            if all.len() > before {
+                kept.push(sample);
+            }
         }
         Self {
             samples: kept,
@@ -172,11 +201,9 @@ impl Rows<'_> {
                     None => lessons.without_room += 1,
                 }
             }
-            if !of_sample.is_empty() {
-                lessons.words += sample.words;
-                lessons.samples.push(sample.clone());
-                rows.push(of_sample);
-            }
+            lessons.words += sample.words;
+            lessons.samples.push(sample.clone());
+            rows.push(of_sample);
         }
         let total: usize = rows.iter().map(Vec::len).sum();
         let wanted = (total as f64 * self.settings.held_out.clamp(0.0, 0.5)).round() as usize;

@@ -1,6 +1,7 @@
 //! Training a voice: what it would learn from, whether this machine can, the run, what it made.
 
 mod adapters;
+mod follow;
 mod ladder;
 mod lessons;
 mod playback;
@@ -12,7 +13,7 @@ mod settings;
 pub(crate) use adapters::{adapters, delete, remove_files, rename, show, sweep};
 use lessons::lessons;
 pub(crate) use preflight::{measure, preflight};
-pub(crate) use run::{runs, sft};
+pub(crate) use run::{discard, remove_checkpoints, resume, runs, sft, sweep_checkpoints};
 pub(crate) use settings::target_named;
 use settings::train_settings;
 

@@ -4,26 +4,31 @@ use idiolect_core::{
     ErrorCode, UserError,
     adapter::{Adapter, Run, RunStatus},
     ids::{ProfileId, RunId},
+    profile::Profile,
     training::TrainSettings,
 };
 use idiolect_engine::WEIGHTS_FILE;
 use idiolect_llm::LlmError;
-use idiolect_store::LeaseWords;
-use idiolect_train::{Control, Lessons as Learned, Task, Trained, steps_of};
+use idiolect_store::{Lease, LeaseWords, Store, StoreError};
+use idiolect_train::{Checkpoints, Lessons as Learned, Resume, Task, Trained, steps_of};
 
 use super::{
+    follow::Follower,
     lessons,
-    lessons::Lessons,
+    lessons::{Lessons, lessons_of_run},
     preflight::{keep_speed, nothing, too_little},
     train_settings,
 };
 use crate::{
+    Inner,
     api::{Event, Response},
     context::{Ctx, cancelled},
-    errors::{Told, not_enough},
+    errors::{Told, not_enough, usage},
     models::Writer,
-    process,
 };
+
+/// A kill costs at most about this much work; a checkpoint takes a fraction of a second.
+const BETWEEN_CHECKPOINTS: std::time::Duration = std::time::Duration::from_secs(30);
 
 pub(crate) fn sft(
     ctx: &mut Ctx,
@@ -34,20 +39,7 @@ pub(crate) fn sft(
     anyway: bool,
 ) -> Result<Response, UserError> {
     let found = ctx.studio.store.profile(profile).told()?;
-    let _lease = ctx
-        .studio
-        .store
-        .lease(
-            "train",
-            profile.as_str(),
-            &LeaseWords {
-                what: format!("Training of “{}”", found.name),
-                lost:
-                    "Samples and votes are safe; the unfinished training has to be started again."
-                        .to_owned(),
-            },
-        )
-        .told()?;
+    let _lease = lease(ctx, &found)?;
     ctx.start_job(&format!("Training “{}”", found.name), true);
     let writer = ctx.studio.models.writer(ctx, model)?;
     let lessons = lessons(ctx, &writer, profile, &settings, true)?;
@@ -63,12 +55,101 @@ pub(crate) fn sft(
         ));
     }
     let run = new_run(ctx, profile, &writer, &settings, &lessons)?;
-    let ended = train(ctx, &writer, &lessons, &settings, run.clone())
+    let ended = train(ctx, &writer, &lessons, run.clone(), Resume::No)
         .and_then(|trained| finish(ctx, &writer, &lessons, trained, name));
+    answer(ctx, run, ended)
+}
+
+/// Takes up a run that ended before its time: the same texts and preferences, from its last checkpoint.
+pub(crate) fn resume(
+    ctx: &mut Ctx,
+    run: &RunId,
+    name: Option<String>,
+    anyway: bool,
+) -> Result<Response, UserError> {
+    let store = &ctx.studio.store;
+    let run = store.run(run).told()?;
+    let found = store.profile(&run.profile).told()?;
+    let _lease = lease(ctx, &found)?;
+    if !run.resumable {
+        return Err(usage(
+            "This training cannot be taken up.",
+            "Only one that was cut short or failed can; `align runs` shows them. Start a new one instead.",
+        ));
+    }
+    ctx.start_job(&format!("Training “{}”", found.name), true);
+    let writer = ctx.studio.models.writer(ctx, Some(&run.model))?;
+    let lessons = lessons_of_run(ctx, &writer, &run)?;
+    if lessons.train.is_empty() {
+        return Err(nothing(&run.settings));
+    }
+    let taken = ctx.studio.store.take_up_run(&run.id).told()?;
+    let steps = steps_of(
+        &lessons.train,
+        &train_settings(&run.settings, &lessons.train)?,
+    );
+    ctx.emit(Event::RunStarted {
+        run: taken.clone(),
+        steps,
+    });
+    let how = if anyway {
+        Resume::Anyway
+    } else {
+        Resume::Exact
+    };
+    let ended = train(ctx, &writer, &lessons, taken.clone(), how)
+        .and_then(|trained| finish(ctx, &writer, &lessons, trained, name));
+    answer(ctx, taken, ended)
+}
+
+/// Gives up a run that could be taken up: its checkpoints go, its curve stays.
+pub(crate) fn discard(ctx: &mut Ctx, run: &RunId) -> Result<Response, UserError> {
+    let run = ctx.studio.store.run(run).told()?;
+    if !run.resumable {
+        return Err(usage(
+            "There is nothing of this training to discard.",
+            "Only one that was cut short or failed leaves something behind.",
+        ));
+    }
+    forget_checkpoints(ctx.studio, &run.id);
+    let run = ctx
+        .studio
+        .store
+        .update_run(&Run {
+            status: RunStatus::Cancelled,
+            ..run
+        })
+        .told()?;
+    Ok(Response::Run { run, adapter: None })
+}
+
+fn lease(ctx: &Ctx, profile: &Profile) -> Result<Lease, UserError> {
+    let words = LeaseWords {
+        what: format!("Training of “{}”", profile.name),
+        lost: "Nothing: it can be taken up from its last checkpoint, in Align or with `idiolect align resume`."
+            .to_owned(),
+    };
+    ctx.studio
+        .store
+        .lease("train", profile.id.as_str(), &words)
+        .told()
+}
+
+fn answer(
+    ctx: &Ctx,
+    run: Run,
+    ended: Result<(Run, Option<Adapter>), UserError>,
+) -> Result<Response, UserError> {
     match ended {
-        Ok((run, adapter)) => Ok(Response::Run { run, adapter }),
+        Ok((run, adapter)) => {
+            forget_checkpoints(ctx.studio, &run.id);
+            let run = ctx.studio.store.run(&run.id).told()?;
+            Ok(Response::Run { run, adapter })
+        }
         Err(error) => {
-            if error.code != ErrorCode::Cancelled {
+            if error.code == ErrorCode::Cancelled {
+                forget_checkpoints(ctx.studio, &run.id);
+            } else {
                 // The failure itself is what the person must hear, even if it cannot be noted.
                 let _ = ctx.studio.store.update_run(&Run {
                     status: RunStatus::Failed,
@@ -79,6 +160,37 @@ pub(crate) fn sft(
             Err(error)
         }
     }
+}
+
+/// Where a run's checkpoints are, below the home. They hold numbers and no text.
+fn checkpoints_of(run: &RunId) -> String {
+    format!("runs/{}", run.as_str())
+}
+
+/// A run that made its voice, or was given up, needs none. A folder that stays behind is swept another time.
+fn forget_checkpoints(studio: &Inner, run: &RunId) {
+    let _ = studio.store.set_checkpoints(run, None);
+    remove_checkpoints(studio, run);
+}
+
+/// Removes folders of checkpoints that no run has any more: of a process that was killed in between.
+pub(crate) fn sweep_checkpoints(home: &std::path::Path, store: &Store) {
+    let entries = std::fs::read_dir(home.join("runs"));
+    for entry in entries.into_iter().flatten().flatten() {
+        let run = RunId(entry.file_name().to_string_lossy().into_owned());
+        let orphan = match store.checkpoints(&run) {
+            Ok(folder) => folder.is_none(),
+            Err(error) => matches!(error, StoreError::NotFound { .. }),
+        };
+        if orphan {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Removes a run's checkpoints after its row is gone.
+pub(crate) fn remove_checkpoints(studio: &Inner, run: &RunId) {
+    let _ = std::fs::remove_dir_all(studio.home.join(checkpoints_of(run)));
 }
 
 fn new_run(
@@ -108,7 +220,11 @@ fn new_run(
         resumable: false,
         started_at: String::new(),
     };
-    let run = ctx.studio.store.insert_run(&run).told()?;
+    let store = &ctx.studio.store;
+    let run = store.insert_run(&run).told()?;
+    store
+        .set_checkpoints(&run.id, Some(&checkpoints_of(&run.id)))
+        .told()?;
     let steps = steps_of(&lessons.train, &train_settings(settings, &lessons.train)?);
     ctx.emit(Event::RunStarted {
         run: run.clone(),
@@ -122,77 +238,28 @@ fn train(
     ctx: &mut Ctx,
     writer: &Writer,
     lessons: &Lessons,
-    settings: &TrainSettings,
-    mut run: Run,
+    run: Run,
+    resume: Resume,
 ) -> Result<(Run, Trained), UserError> {
-    let started = std::time::Instant::now();
-    let store = &ctx.studio.store;
-    let control = ctx.control().cloned();
-    let mut failed_write = None;
-    let settings = train_settings(settings, &lessons.train)?;
-    let mut on_update = |update: idiolect_train::Update| {
-        let mut point = update.point;
-        if let Some(of) = update.held_out_preference.or(update.preference) {
-            point.margin = Some(of.margin);
-            point.accuracy = Some(of.accuracy);
-        }
-        if let Err(e) = store.append_loss(&run.id, &point) {
-            failed_write = Some(e);
-            return Control::Cancel;
-        }
-        run.tokens_per_second = if update.seconds > 0.0 {
-            update.tokens as f64 / update.seconds
-        } else {
-            0.0
-        };
-        run.peak_bytes = process::peak_bytes();
-        let done = update.point.step.max(1);
-        let a_step = started.elapsed().as_secs_f64() / f64::from(done);
-        ctx.emit(Event::Loss {
-            run: run.id.clone(),
-            point,
-            steps: update.steps,
-            tokens_per_second: run.tokens_per_second,
-            peak_bytes: run.peak_bytes,
-            seconds_left: a_step * f64::from(update.steps - update.point.step),
-        });
-        let Some(control) = &control else {
-            return Control::Continue;
-        };
-        if control.is_paused() {
-            // Best effort: the run goes on from memory either way.
-            let _ = store.update_run(&Run {
-                status: RunStatus::Paused,
-                ..run.clone()
-            });
-            control.wait_while_paused();
-            let _ = store.update_run(&Run {
-                status: RunStatus::Running,
-                ..run.clone()
-            });
-        }
-        if control.cancel.is_cancelled() {
-            Control::Cancel
-        } else if control.keep_best() && update.point.step == 0 {
-            // Nothing was learned yet that could be kept.
-            Control::Cancel
-        } else if control.keep_best() {
-            Control::KeepBest
-        } else {
-            Control::Continue
-        }
+    let settings = train_settings(&run.settings, &lessons.train)?;
+    let checkpoints = Checkpoints {
+        folder: ctx.studio.home.join(checkpoints_of(&run.id)),
+        model: writer.file.sha256.clone(),
+        every: BETWEEN_CHECKPOINTS,
+        resume,
     };
-    let model = &writer.model;
     let task = Task {
-        model,
+        model: &writer.model,
         lessons: Learned::Fixed(&lessons.train),
         held_out: &lessons.held_out,
         settings: &settings,
         from: None,
-        checkpoints: None,
+        checkpoints: Some(checkpoints),
     };
-    let outcome = idiolect_train::run(task, &mut on_update);
-    run.seconds = started.elapsed().as_secs_f64();
+    let mut follower = Follower::new(ctx, run);
+    let outcome = idiolect_train::run(task, &mut follower);
+    let (mut run, failed_write) = (follower.run, follower.failed_write);
+    run.seconds += follower.started.elapsed().as_secs_f64();
     if let Some(error) = failed_write {
         return Err(error.to_user());
     }

@@ -225,6 +225,17 @@ pub enum Request {
         #[serde(default)]
         anyway: bool,
     },
+    /// Takes up a training that was cut short, from its last checkpoint; `anyway`: on another device or version, where its
+    /// curve may be a little different. Events as of `align_sft`, then → `run`
+    RunResume {
+        run: RunId,
+        #[serde(default)]
+        name: Option<String>,
+        #[serde(default)]
+        anyway: bool,
+    },
+    /// Gives it up; its curve stays. → `run`
+    RunDiscard { run: RunId },
     /// → `runs`
     RunList { profile: ProfileId },
     /// → `adapters`

@@ -1,6 +1,6 @@
 /** Training a voice of one's own: preflight, the run with its curve, what came of it, the blind re-test. */
 import { asUserError } from "../backend/backend";
-import type { Adapter, Choice, Gone, Preflight, Retest, Run, Rung, TrainSettings, UserError } from "../generated/bindings";
+import type { Adapter, Choice, Gone, Preflight, Request, Retest, Run, Rung, TrainSettings, UserError } from "../generated/bindings";
 import { BlindState } from "./blind.svelte";
 import type { Studio } from "./studio.svelte";
 import { defaultSettings, fromElsewhere, notStarted, reduceLive, tidySettings, type Live } from "./training";
@@ -136,6 +136,31 @@ export class AlignState {
   }
 
   async train(anyway = false): Promise<void> {
+    await this.#run((profile) => ({ type: "align_sft", profile, settings: tidySettings(this.settings), model: null, name: this.name.trim() || this.defaultName, anyway }));
+  }
+
+  /** A training that was cut short and can go on. */
+  get cutShort(): Run | null {
+    return this.runs.find((run) => run.resumable) ?? null;
+  }
+
+  /** Takes up a training that was cut short. */
+  async goOn(run: Run): Promise<void> {
+    await this.#run(() => ({ type: "run_resume", run: run.id, name: this.name.trim() || this.defaultName, anyway: false }));
+  }
+
+  /** Gives it up; its curve stays. */
+  async giveUp(run: Run): Promise<void> {
+    try {
+      await this.studio.ask({ type: "run_discard", run: run.id }, "run");
+      this.studio.say("The training is discarded.");
+      await this.load();
+    } catch (error) {
+      this.error = asUserError(error);
+    }
+  }
+
+  async #run(request: (profile: string) => Extract<Request, { type: "align_sft" | "run_resume" }>): Promise<void> {
     const profile = this.studio.profileId;
     if (!profile || this.live) return;
     const current = () => profile === this.studio.profileId;
@@ -144,7 +169,7 @@ export class AlignState {
     this.error = null;
     try {
       const { run, adapter } = await this.studio.ask(
-        { type: "align_sft", profile, settings: tidySettings(this.settings), model: null, name: this.name.trim() || this.defaultName, anyway },
+        request(profile),
         "run",
         (event) => {
           this.#lives = { ...this.#lives, [profile]: reduceLive(this.#lives[profile] ?? notStarted, event) };

@@ -92,3 +92,21 @@ test("settings that need less memory are taken with a button, and three steps sa
   expect(align.settings.method).toBe("excerpts");
   expect([withIngredient("hypotheses", "excerpts"), withIngredient("excerpts", "excerpts")]).toEqual(["hypotheses+excerpts", "base"]);
 });
+
+test("a training that was cut short goes on, or is given up", async () => {
+  const { studio, fake } = await openStudio();
+  const { align } = studio;
+  await align.load();
+  const run = align.runs[0];
+  if (!run) throw new Error("there is one");
+  expect(align.cutShort).toBeNull();
+  align.runs = [{ ...run, id: "r-9", status: "cut_short", resumable: true, adapter: null }];
+  draw(Prepare, studio, {});
+  await fireEvent.click(await screen.findByRole("button", { name: "Discard it" }));
+  expect(fake.asked.at(-1)).toEqual({ type: "run_discard", run: "r-9" });
+  align.error = null;
+  align.runs = [{ ...run, status: "cut_short", resumable: true, adapter: null }];
+  await fireEvent.click(await screen.findByRole("button", { name: "Go on with it" }));
+  await expect.poll(() => fake.asked.some((r) => r.type === "run_resume" && r.run === run.id)).toBe(true);
+  await expect.poll(() => align.finished?.run.status).toBe("finished");
+});

@@ -320,6 +320,16 @@ export class FakeStudio {
       }
       case "align_sft":
         return this.#train(request.profile, request.name, request.settings, say);
+      case "run_resume": {
+        const run = this.runs.find((r) => r.id === request.run) ?? fail("not_found", "No such training.", "Reload the list.");
+        this.runs = this.runs.filter((r) => r.id !== run.id);
+        return this.#train(run.profile, request.name, run.settings, say);
+      }
+      case "run_discard": {
+        this.runs = this.runs.map((r) => (r.id === request.run ? { ...r, status: "cancelled", resumable: false } : r));
+        const run = this.runs.find((r) => r.id === request.run) ?? fail("not_found", "No such training.", "Reload the list.");
+        return { type: "run", run, adapter: null };
+      }
       case "run_list":
         return { type: "runs", runs: this.runs.filter((r) => r.profile === request.profile) };
       case "adapter_list":
