@@ -139,7 +139,7 @@ pub(crate) fn bench_train(
         let started = Instant::now();
         writer
             .model
-            .install(|| -> Result<(), TrainError> {
+            .with_team(|| -> Result<(), TrainError> {
                 let (_, gradients) = loss_and_gradients(decoder, &weights, &packed)?;
                 optimizer.update(&mut parameters, gradients.values(), 1e-4)?;
                 weights.set_parameters(&parameters)?;

@@ -9,9 +9,10 @@ use crate::{
     TrainError, checkpoint,
     data::{Example, Row, fingerprint},
     observer::{Control, Ending, Observer, Resumed, Trained, Update},
-    run::{Checkpoints, Lessons, Resume, Rounds, Task, run},
+    run::run,
     settings::Settings,
     stop::Reading,
+    task::{Checkpoints, Lessons, Resume, Rounds, Task},
 };
 
 /// Share of pairs that put a text of the person's above a draft of an earlier round, once there is one.

@@ -17,6 +17,7 @@ mod passes;
 mod run;
 mod settings;
 pub mod stop;
+mod task;
 
 pub use data::{Batch, Example, Packing, Row};
 pub use ditto::{Ditto, Drafts, RoundDrafts, ditto};
@@ -25,5 +26,6 @@ pub use loss::{evaluate, loss_and_gradients, objective_and_gradients};
 pub use objective::{Objective, Scored, Sequence, Term, thumb_weights, zero_point};
 pub use observer::{Control, Ending, Observer, Preference, Resumed, Trained, Update};
 pub use optimizer::{AdamW, AdamWConfig, Decay, Schedule};
-pub use run::{Checkpoints, Lessons, Resume, Rounds, Task, run, steps_of};
+pub use run::run;
 pub use settings::Settings;
+pub use task::{Checkpoints, Lessons, Resume, Rounds, Task, steps_of};

@@ -28,6 +28,19 @@ pub struct Update {
     pub reading: Option<Reading>,
 }
 
+impl Update {
+    /// With what a curve shows of preferences and drafts in its point: of those held out, and of the step's where none are.
+    pub(crate) fn drawn(mut self, nothing_held_out: bool) -> Self {
+        let of_step = self.preference.filter(|_| nothing_held_out);
+        let preference = self.held_out_preference.or(of_step);
+        self.point.margin = preference.map(|p| p.margin);
+        self.point.accuracy = preference.map(|p| p.accuracy);
+        self.point.style = self.reading.map(|r| r.style);
+        self.point.copied = self.reading.map(|r| r.copied);
+        self
+    }
+}
+
 /// On which side pairs or thumbs are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Preference {

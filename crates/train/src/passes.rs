@@ -94,7 +94,7 @@ impl<'a> Passes<'a> {
         let (model, trace, precision) = (self.model, &mut self.trace, self.options.precision);
         for rows in by_budget(rows, SCORED_TOKENS) {
             let batch = Batch::pack(rows.iter().copied());
-            let nll = model.install(|| {
+            let nll = model.with_team(|| {
                 let decoder = model.decoder();
                 decoder.train_score(&texts(&batch), lora, precision, trace)
             })?;
@@ -146,7 +146,7 @@ impl<'a> Passes<'a> {
             ..self.options
         };
         let (model, trace) = (self.model, &mut self.trace);
-        let nll = model.install(|| {
+        let nll = model.with_team(|| {
             let decoder = model.decoder();
             decoder.train_forward(&texts(&batch), lora, &options, trace)
         })?;
@@ -162,7 +162,7 @@ impl<'a> Passes<'a> {
             weights.extend(slopes.map(|slope| -slope / whole.weight));
         }
         let weights = batch.spread(&weights);
-        model.install(|| {
+        model.with_team(|| {
             let decoder = model.decoder();
             decoder.train_backward(trace, &weights, lora, into)
         })?;

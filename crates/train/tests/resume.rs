@@ -423,3 +423,81 @@ fn the_recipe_for_few_texts_runs_both_parts_and_resumes_exactly() {
     let (kept_best, _) = run("stopped", Resume::No, &mut Kept::default(), stopped).unwrap();
     assert_eq!((kept_best.ending, kept_best.steps), (Ending::Stopped, 1));
 }
+
+/// Steps enough that a kill meets a run wherever it may be.
+fn long() -> Settings {
+    let mut settings = hard(Objective::Sft);
+    (settings.epochs, settings.early_stop) = (40, false);
+    settings
+}
+
+/// The other half of the next test, in a process that is killed.
+#[test]
+#[ignore = "started by the test of killed processes"]
+fn a_run_in_a_process_of_its_own() {
+    let Ok(folder) = std::env::var("IDIOLECT_TEST_RUN") else {
+        return;
+    };
+    let folder = Path::new(&folder);
+    let (_dir, model) = common::tiny();
+    let mut notes = Notes::answering(None);
+    let checkpoints = checkpoints(&folder.join("checkpoints"), Resume::Exact);
+    let trained = run_in(&model, &texts(), &long(), checkpoints, &mut notes).unwrap();
+    let bytes: Vec<u8> = values(&trained)
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    std::fs::write(folder.join("done"), bytes).unwrap();
+}
+
+fn process(folder: &Path) -> std::process::Child {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_run_in_a_process_of_its_own", "--ignored"])
+        .env("IDIOLECT_TEST_RUN", folder)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_process_killed_at_twenty_moments_ends_where_an_unbroken_one_does() {
+    let (dir, model) = common::tiny();
+    let mut notes = Notes::answering(None);
+    let anew = checkpoints(&dir.path().join("whole"), Resume::No);
+    let unbroken = run_in(&model, &texts(), &long(), anew, &mut notes).unwrap();
+    let whole: Vec<u8> = values(&unbroken)
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let mut kills = 0;
+    let mut random: u64 = 7;
+    for run in 0.. {
+        let folder = dir.path().join(format!("killed-{run}"));
+        std::fs::create_dir(&folder).unwrap();
+        while !folder.join("done").exists() {
+            let mut child = process(&folder);
+            // At any moment of a start, a step or a write.
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 150));
+            if child.try_wait().unwrap().is_none() {
+                child.kill().unwrap();
+                kills += 1;
+            }
+            child.wait().unwrap();
+            if kills >= 20 {
+                // The last one may end.
+                assert!(process(&folder).wait().unwrap().success());
+            }
+        }
+        assert_eq!(
+            std::fs::read(folder.join("done")).unwrap(),
+            whole,
+            "run {run}"
+        );
+        if kills >= 20 {
+            break;
+        }
+    }
+}

@@ -220,9 +220,14 @@ pub fn run(run: &Run, made: Option<&Adapter>) -> String {
     };
     let last = run.curve.iter().rev().find_map(|p| p.held_out);
     let first = run.curve.iter().find_map(|p| p.held_out);
+    let unit = if run.objective.uses_preferences() {
+        "of preferences, lower is better"
+    } else {
+        "nats per token, lower is better"
+    };
     let losses = match (first, last) {
         (Some(a), Some(b)) => {
-            format!(" · held-out loss {a:.3} → {b:.3} nats per token (lower is better)")
+            format!(" · held-out loss {a:.3} → {b:.3} ({unit})")
         }
         _ => String::new(),
     };
@@ -255,14 +260,33 @@ pub fn adapter(a: &Adapter) -> String {
         0 => String::new(),
         n => format!("; {n} of them were deleted since"),
     };
+    let gone_drafts = match a.drafts_gone {
+        0 => String::new(),
+        n => format!("; {n} of them were deleted since"),
+    };
+    let mut learned = Vec::new();
+    if !a.samples.is_empty() {
+        learned.push(format!("{} samples{gone}", a.samples.len()));
+    }
+    if !a.drafts.is_empty() {
+        learned.push(format!(
+            "what you made of {} drafts, {} votes among it{gone_drafts}",
+            a.drafts.len(),
+            a.votes.len()
+        ));
+    }
+    let learned = learned.join(" and ");
+    let form = match a.method.to_string().as_str() {
+        "base" => String::new(),
+        method => format!(" · with {method} in its prompts"),
+    };
     format!(
-        "{}  {}  on {} · {loss} · rank {} · {} · learned from {} samples{gone}",
+        "{}  {}  on {} · {loss} · rank {} · {}{form} · learned from {learned}",
         a.id,
         a.name,
         a.model,
         a.rank,
-        size(a.bytes),
-        a.samples.len()
+        size(a.bytes)
     )
 }
 

@@ -351,12 +351,28 @@ fn a_training_that_was_killed_goes_on_to_the_curve_it_would_have_had() {
     let (Some(whole), Some(cut)) = (Used::copy(), Used::copy()) else {
         return;
     };
-    let mut train = LONG;
-    train[3] = "8";
+    let mut train = [&LONG[..], &["--no-early-stop"]].concat();
+    train[3] = "12";
     let curve = |answer: &Value| answer["run"]["curve"].clone();
     let expected = whole.home.json(&train);
 
     let mut training = begin_with(&cut.home, &train);
+    let runs = cut.home.path().join("home/runs");
+    let written = |folder: &std::path::Path| {
+        let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.any(|name| name.starts_with("step-"))
+    };
+    let since = std::time::Instant::now();
+    while !std::fs::read_dir(&runs)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|run| written(&run.path()))
+    {
+        assert!(since.elapsed().as_secs() < 120, "no checkpoint came");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
     training.kill().unwrap();
     training.wait().unwrap();
     let runs = cut.home.json(&["align", "runs"]);

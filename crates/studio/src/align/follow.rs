@@ -63,15 +63,7 @@ impl<'a, 'c> Follower<'a, 'c> {
 
 impl Observer for Follower<'_, '_> {
     fn update(&mut self, update: Update) -> Control {
-        let mut point = update.point;
-        if let Some(of) = update.held_out_preference.or(update.preference) {
-            point.margin = Some(of.margin);
-            point.accuracy = Some(of.accuracy);
-        }
-        if let Some(reading) = update.reading {
-            point.style = Some(reading.style);
-            point.copied = Some(reading.copied);
-        }
+        let point = update.point;
         if let Err(e) = self.store.append_loss(&self.run.id, &point) {
             self.failed_write = Some(e);
             return Control::Cancel;

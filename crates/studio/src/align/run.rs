@@ -295,6 +295,7 @@ fn finish(
             format!("Voice of {} words", lessons.words)
         }
     });
+    let preferring = run.objective.uses_preferences();
     let adapter = Adapter {
         id: id.clone(),
         profile: run.profile.clone(),
@@ -316,8 +317,9 @@ fn finish(
         report: None,
         rank: run.settings.rank,
         alpha: train_settings(&run.settings, &lessons.train)?.lora.alpha,
-        base_held_out: trained.base_held_out,
-        own_held_out: trained.own_held_out,
+        // Of preferences the loss is in units of its own, and no figure of how well texts are expected.
+        base_held_out: trained.base_held_out.filter(|_| !preferring),
+        own_held_out: trained.own_held_out.filter(|_| !preferring),
         bytes: std::fs::metadata(dir.join(WEIGHTS_FILE)).map_or(0, |m| m.len()),
         created_at: String::new(),
     };
