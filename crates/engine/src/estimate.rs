@@ -45,6 +45,8 @@ pub struct TrainingShape {
     pub tokens: usize,
     /// The adapter.
     pub lora: LoraConfig,
+    /// Whether only what enters each layer is kept, and the rest computed again.
+    pub recompute: bool,
 }
 
 impl Estimate {
@@ -101,7 +103,12 @@ impl Estimate {
     pub fn training(&self, shape: &TrainingShape) -> u64 {
         let c = &self.config;
         let row = 6 * c.hidden + 3 * c.q_width() + 3 * c.kv_width() + 3 * c.feed_forward;
-        let activations = shape.tokens * c.layers * row * size_of::<f32>();
+        let kept = if shape.recompute {
+            c.layers * c.hidden + row
+        } else {
+            c.layers * row
+        };
+        let activations = shape.tokens * kept * size_of::<f32>();
         // Weights, gradients and Adam's two moments.
         let adapter = 4 * shape.lora.parameters(c) * size_of::<f32>();
         self.weights + self.stored + (activations + adapter) as u64 + self.working(shape.tokens)

@@ -255,11 +255,12 @@ pub(crate) fn recover(store: &Store, guard: &Guard) -> Result<()> {
                 continue;
             }
             tx.execute(
-                "UPDATE runs SET status = ?2, message = ?3 WHERE id = ?1",
+                "UPDATE runs SET status = ?2, message = CASE WHEN checkpoints IS NULL THEN ?3 ELSE ?4 END WHERE id = ?1",
                 params![
                     id,
                     Word(&RunStatus::CutShort),
-                    "The program ended during this training. Its loss curve up to then is kept; no adapter was made."
+                    "The program ended during this training. Its loss curve up to then is kept; no adapter was made.",
+                    "The program ended during this training. It can be taken up from its last checkpoint."
                 ],
             )?;
             let told = spoken_for

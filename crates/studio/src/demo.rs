@@ -200,6 +200,7 @@ fn journey(
         },
         model: None,
         name: Some(format!("{}'s voice", author.name)),
+        anyway: false,
     };
     let Response::Run {
         run,

@@ -96,6 +96,7 @@ impl Studio {
         };
         let opened = Store::open(&home).map_err(|e| e.to_user())?;
         align::sweep(&home);
+        align::sweep_checkpoints(&home, &opened.store);
         let models = models::Registry::open(models_dir);
         Ok(Self {
             inner: Arc::new(Inner {

@@ -131,6 +131,9 @@ pub(crate) fn delete(ctx: &mut Ctx, profile: &ProfileId) -> Result<Response, Use
     for adapter in &derived.adapters {
         crate::align::remove_files(ctx.studio, adapter);
     }
+    for run in &derived.runs {
+        crate::align::remove_checkpoints(ctx.studio, run);
+    }
     Ok(Response::Gone {
         gone: Gone {
             what: format!("The profile “{}” is deleted.", found.name),

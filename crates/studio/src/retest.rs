@@ -2,6 +2,7 @@
 
 use idiolect_core::{
     UserError,
+    adapter::Adapter,
     draft::AdapterUse,
     ids::AdapterId,
     profile::Intent,
@@ -16,7 +17,7 @@ use crate::{
     errors::{Told, usage},
     models::Writer,
     votes::{shuffled, tally, tally_of},
-    writing::{Assignment, Subject, base_column, generate, plan},
+    writing::{Assignment, Subject, column, generate, plan},
 };
 
 /// Tokens a re-test draft may have: about 120 words.
@@ -38,7 +39,7 @@ pub(crate) fn start(
     let found = ctx.studio.store.adapter(adapter).told()?;
     let writer = ctx.studio.models.writer(ctx, Some(&found.model))?;
     let subject = Subject::of(ctx, &found.profile)?;
-    let round = write_pairs(ctx, &writer, &subject, adapter, pairs, seed)?;
+    let round = write_pairs(ctx, &writer, &subject, &found, pairs, seed)?;
     // A round that was not finished makes way once the new one is there; its votes stay.
     ctx.studio.store.new_round(adapter, &round).told()?;
     show(ctx, adapter)
@@ -49,11 +50,13 @@ fn write_pairs(
     ctx: &mut Ctx,
     writer: &Writer,
     subject: &Subject,
-    adapter: &AdapterId,
+    adapter: &Adapter,
     pairs: u32,
     seed: u64,
 ) -> Result<Vec<Pair>, UserError> {
     let fresh = briefs::fresh();
+    // Prompts as it was trained under, on both sides: what differs is the voice.
+    let method = &adapter.method;
     let pace = Pace::new(u64::from(pairs), "pairs");
     let profile = subject.view.profile.id.clone();
     let mut written = Vec::new();
@@ -67,11 +70,11 @@ fn write_pairs(
             brief,
             words: None,
         };
-        let trained = AdapterUse::new(adapter.clone(), 1.0);
+        let trained = AdapterUse::new(adapter.id.clone(), 1.0);
         // The same seed on both sides: what differs is the voice.
         let columns = [
-            base_column(TOKENS, seed + number, None),
-            base_column(TOKENS, seed + number, Some(trained)),
+            column(method.clone(), TOKENS, seed + number, None),
+            column(method.clone(), TOKENS, seed + number, Some(trained)),
         ];
         let planned = plan(ctx, writer, subject, &assignment, &columns)?;
         let drafts = generate(ctx, writer, subject, &assignment, planned)?;
@@ -79,7 +82,7 @@ fn write_pairs(
         written.push(Pair {
             number: n + 1,
             of: pairs,
-            adapter: Some(adapter.clone()),
+            adapter: Some(adapter.id.clone()),
             ..shuffled(&base, &own, rand::random())
         });
         ctx.emit(pace.at(number + 1, "Writing pairs"));

@@ -431,10 +431,15 @@ pub(crate) fn diff(ctx: &mut Ctx, left: &DraftId, right: &DraftId) -> Result<Res
     Ok(Response::Diff { parts })
 }
 
-/// The base model's column with these tokens and seed.
-pub(crate) fn base_column(max_tokens: u32, seed: u64, adapter: Option<AdapterUse>) -> Column {
+/// A column with these tokens and seed.
+pub(crate) fn column(
+    method: Method,
+    max_tokens: u32,
+    seed: u64,
+    adapter: Option<AdapterUse>,
+) -> Column {
     Column {
-        method: Method::base(),
+        method,
         adapter,
         sampling: idiolect_core::draft::Sampling {
             max_tokens,

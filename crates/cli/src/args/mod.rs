@@ -9,7 +9,10 @@ mod training;
 mod writing;
 
 pub use measuring::{BenchArgs, BenchWhat, BenchWorkload, EvalArgs, Plot, ScoreArgs};
-pub use training::{Adapters, Align, RetestArgs, SftArgs};
+pub use training::{
+    Adapters, Align, BriefsWord, ObjectiveWord, PrecisionWord, RetestArgs, ScheduleWord,
+    SourceWord, TrainArgs,
+};
 pub use writing::{CompareArgs, DraftArgs, Drafts, Pick, ThumbWord, VoteArgs, WriteArgs};
 
 /// A local personalization studio: shows what your writing says about you, writes in your voice, and
@@ -40,7 +43,7 @@ pub struct Cli {
     /// Refuse every transfer.
     #[arg(long, global = true)]
     pub offline: bool,
-    /// Load the model even where free memory looks too short for it.
+    /// Load the model even where free memory looks too short for it, and train however little there is to learn from.
     #[arg(long, global = true)]
     pub anyway: bool,
     /// What to do.

@@ -1,6 +1,7 @@
 //! Training, trained voices and their blind re-tests.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use idiolect_core::draft::Method;
 
 const WHILE_TRAINING: &str = "While it runs: Ctrl+C stops and keeps the best so far; a second Ctrl+C stops and keeps nothing.
 Ctrl+Z pauses, `fg` goes on (in the window: Pause and Resume).";
@@ -8,19 +9,88 @@ Ctrl+Z pauses, `fg` goes on (in the window: Pause and Resume).";
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs, reason = "each variant's help says it")]
 pub enum Align {
-    /// What would be learned from, and whether this machine can do it.
-    Preflight(SftArgs),
+    /// What would be learned from, whether this machine can do it, and what it could do instead.
+    Preflight {
+        /// What would be learned.
+        #[arg(long, value_enum, default_value = "sft")]
+        objective: ObjectiveWord,
+        /// Do three real steps first, to say how long it takes.
+        #[arg(long)]
+        measure: bool,
+        #[command(flatten)]
+        train: TrainArgs,
+    },
     /// Train on your samples.
     #[command(after_help = WHILE_TRAINING)]
-    Sft(SftArgs),
+    Sft(TrainArgs),
+    /// Train on what you preferred (votes, corrected drafts, thumbs), held to the model it starts from.
+    #[command(after_help = WHILE_TRAINING)]
+    Dpo(TrainArgs),
+    /// Train on what you preferred, without such a hold.
+    #[command(after_help = WHILE_TRAINING)]
+    Orpo(TrainArgs),
+    /// Train on single drafts that you liked or did not.
+    #[command(after_help = WHILE_TRAINING)]
+    Kto(TrainArgs),
+    /// Take up a training that was cut short, from its last checkpoint; the newest one when none is named.
+    #[command(after_help = WHILE_TRAINING)]
+    Resume {
+        run: Option<String>,
+        /// A name for the trained voice.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Give up a training that was cut short; its curve stays.
+    Discard { run: Option<String> },
     /// Trainings so far.
     Runs,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ObjectiveWord {
+    Sft,
+    Dpo,
+    Orpo,
+    Kto,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ScheduleWord {
+    Linear,
+    Cosine,
+    Constant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum BriefsWord {
+    /// Counted from each text's own words.
+    Counted,
+    /// Written by the model, once a text.
+    Model,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum SourceWord {
+    Votes,
+    Edits,
+    Thumbs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum PrecisionWord {
+    F32,
+    Bf16,
+}
+
 #[derive(Debug, Args)]
 #[allow(missing_docs, reason = "each field's help says it")]
-pub struct SftArgs {
-    /// Passes over the texts.
+pub struct TrainArgs {
+    /// Passes over what is learned from.
     #[arg(long)]
     pub epochs: Option<u32>,
     /// LoRA rank.
@@ -29,24 +99,63 @@ pub struct SftArgs {
     /// LoRA alpha.
     #[arg(long)]
     pub alpha: Option<f64>,
+    /// Scale by alpha / √rank (rsLoRA) instead of alpha / rank.
+    #[arg(long)]
+    pub rank_stabilized: bool,
+    /// Share of what LoRA reads that is left out at random.
+    #[arg(long, value_name = "SHARE")]
+    pub dropout: Option<f64>,
     /// Peak learning rate.
     #[arg(long)]
     pub learning_rate: Option<f64>,
+    /// Steps until it is reached.
+    #[arg(long, value_name = "STEPS")]
+    pub warm_up: Option<u32>,
+    /// How it falls from there.
+    #[arg(long, value_enum)]
+    pub schedule: Option<ScheduleWord>,
     /// Linears: any of q,k,v,o,gate,up,down.
     #[arg(long, value_delimiter = ',')]
     pub targets: Vec<String>,
-    /// Rows a step.
+    /// Rows (or pairs) that go through the model together.
     #[arg(long)]
     pub batch: Option<u32>,
+    /// How often that happens a step.
+    #[arg(long, value_name = "N")]
+    pub accumulate: Option<u32>,
     /// Longest row, in tokens.
     #[arg(long)]
     pub max_length: Option<u32>,
     /// Words a passage: texts are cut into passages of about this length.
     #[arg(long)]
     pub chunk_words: Option<u32>,
-    /// Share of the passages held out to measure on, 0 to 0.5.
+    /// Share of the passages (or preferences) held out to measure on, 0 to 0.5.
     #[arg(long, value_name = "SHARE")]
     pub held_out: Option<f64>,
+    /// What stands in the prompts of training: base, dimensions, hypotheses, excerpts, or several joined by +.
+    #[arg(long, value_parser = super::writing::parse_method)]
+    pub method: Option<Method>,
+    /// Who writes the brief that each text answers.
+    #[arg(long, value_enum)]
+    pub briefs: Option<BriefsWord>,
+    /// Which preferences are learned from: any of votes,edits,thumbs.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub preferences: Vec<SourceWord>,
+    /// How strongly preferences hold on to the model they start from.
+    #[arg(long)]
+    pub beta: Option<f64>,
+    /// Share of preferences taken to be mistaken, below 0.5.
+    #[arg(long, value_name = "SHARE")]
+    pub label_smoothing: Option<f64>,
+    /// Compare texts a token, so that length alone wins nothing.
+    #[arg(long)]
+    pub length_normalised: bool,
+    /// Precision of the products.
+    #[arg(long, value_enum)]
+    pub precision: Option<PrecisionWord>,
+    /// Compute part of each pass twice instead of remembering it: less memory, more time.
+    #[arg(long)]
+    pub recompute: bool,
     /// Run to the end even when the held-out loss rises; the best is kept either way.
     #[arg(long)]
     pub no_early_stop: bool,

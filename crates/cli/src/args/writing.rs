@@ -56,9 +56,9 @@ pub struct DraftArgs {
 pub struct WriteArgs {
     #[command(flatten)]
     pub draft: DraftArgs,
-    /// base, dimensions, hypotheses, excerpts, or several joined by +.
-    #[arg(long, value_parser = parse_method, default_value = "base")]
-    pub method: Method,
+    /// base, dimensions, hypotheses, excerpts, or several joined by +; else base, or what a trained voice was trained under.
+    #[arg(long, value_parser = parse_method)]
+    pub method: Option<Method>,
 }
 
 #[derive(Debug, Args)]
@@ -144,6 +144,6 @@ fn parse_intent(text: &str) -> Result<Intent, String> {
     }
 }
 
-fn parse_method(text: &str) -> Result<Method, String> {
+pub(super) fn parse_method(text: &str) -> Result<Method, String> {
     text.parse()
 }

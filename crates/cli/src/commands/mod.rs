@@ -28,6 +28,7 @@ pub struct Session<'a> {
     pub json: bool,
     profile: Option<String>,
     pub model: Option<String>,
+    anyway: bool,
 }
 
 /// Runs the command.
@@ -40,6 +41,7 @@ pub fn run(studio: &Studio, cli: Cli) -> Result<(), UserError> {
         json: cli.json,
         profile: cli.profile,
         model: cli.model,
+        anyway: cli.anyway,
     };
     let s = &session;
     if cli.anyway {

@@ -1,43 +1,56 @@
 //! Training, trained voices and their blind re-tests.
 
-use idiolect_core::{UserError, training::TrainSettings};
+use idiolect_core::{
+    ErrorCode, UserError,
+    ids::{ProfileId, RunId},
+    training::{BriefSource, Objective, PreferenceSource, Schedule, TrainPrecision, TrainSettings},
+};
 use idiolect_studio::api::{Request, Response};
 use serde_json::json;
 
 use super::{Session, profiles::gone, unexpected, writing::cast};
 use crate::{
-    args::{Adapters, Align, RetestArgs, SftArgs},
+    args::{
+        Adapters, Align, BriefsWord, ObjectiveWord, PrecisionWord, RetestArgs, ScheduleWord,
+        SourceWord, TrainArgs,
+    },
     print,
 };
 
 pub fn align(s: &Session, command: Align) -> Result<(), UserError> {
     let profile = s.profile()?;
-    match command {
-        Align::Preflight(args) => {
-            let request = Request::AlignPreflight {
-                profile,
-                settings: settings(&args),
-                model: s.model.clone(),
+    let (objective, args) = match command {
+        Align::Preflight {
+            objective,
+            measure,
+            train,
+        } => {
+            let objective = match objective {
+                ObjectiveWord::Sft => Objective::Sft,
+                ObjectiveWord::Dpo => Objective::Dpo,
+                ObjectiveWord::Orpo => Objective::Orpo,
+                ObjectiveWord::Kto => Objective::Kto,
+            };
+            let settings = settings(&train, objective);
+            let model = s.model.clone();
+            let request = if measure {
+                Request::AlignMeasure {
+                    profile,
+                    settings,
+                    model,
+                }
+            } else {
+                Request::AlignPreflight {
+                    profile,
+                    settings,
+                    model,
+                }
             };
             let Response::Preflight { preflight } = s.ask(request)? else {
                 return Err(unexpected());
             };
             s.show(&preflight, || print::preflight(&preflight));
-        }
-        Align::Sft(args) => {
-            let settings = settings(&args);
-            let request = Request::AlignSft {
-                profile,
-                settings,
-                model: s.model.clone(),
-                name: args.name,
-            };
-            let Response::Run { run, adapter } = s.ask(request)? else {
-                return Err(unexpected());
-            };
-            s.show(&json!({"run": run, "adapter": adapter}), || {
-                print::run(&run, adapter.as_ref())
-            });
+            return Ok(());
         }
         Align::Runs => {
             let Response::Runs { runs } = s.ask(Request::RunList { profile })? else {
@@ -49,27 +62,112 @@ pub fn align(s: &Session, command: Align) -> Result<(), UserError> {
                     .collect::<Vec<_>>()
                     .join("\n")
             });
+            return Ok(());
         }
-    }
+        Align::Resume { run, name } => {
+            let request = Request::RunResume {
+                run: resumable(s, profile, run.as_deref())?,
+                name,
+                anyway: s.anyway,
+            };
+            return trained(s, request);
+        }
+        Align::Discard { run } => {
+            let run = resumable(s, profile, run.as_deref())?;
+            return trained(s, Request::RunDiscard { run });
+        }
+        Align::Sft(args) => (Objective::Sft, args),
+        Align::Dpo(args) => (Objective::Dpo, args),
+        Align::Orpo(args) => (Objective::Orpo, args),
+        Align::Kto(args) => (Objective::Kto, args),
+    };
+    let request = Request::AlignSft {
+        profile,
+        settings: settings(&args, objective),
+        model: s.model.clone(),
+        name: args.name,
+        anyway: s.anyway,
+    };
+    trained(s, request)
+}
+
+/// The run that was named, or the newest that can be taken up.
+fn resumable(s: &Session, profile: ProfileId, named: Option<&str>) -> Result<RunId, UserError> {
+    let Response::Runs { runs } = s.ask(Request::RunList { profile })? else {
+        return Err(unexpected());
+    };
+    let found = runs.iter().find(|run| match named {
+        Some(named) => run.id.as_str().starts_with(named),
+        None => run.resumable,
+    });
+    found.map(|run| run.id.clone()).ok_or_else(|| {
+        UserError::new(
+            ErrorCode::NotFound,
+            "There is no such training to take up.",
+            "`idiolect align runs` shows them.",
+        )
+    })
+}
+
+fn trained(s: &Session, request: Request) -> Result<(), UserError> {
+    let Response::Run { run, adapter } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    s.show(&json!({"run": run, "adapter": adapter}), || {
+        print::run(&run, adapter.as_ref())
+    });
     Ok(())
 }
 
-fn settings(args: &SftArgs) -> TrainSettings {
+fn settings(args: &TrainArgs, objective: Objective) -> TrainSettings {
     let base = TrainSettings::default();
     TrainSettings {
+        objective,
         rank: args.rank.unwrap_or(base.rank),
         alpha: args.alpha.unwrap_or(base.alpha),
+        rank_stabilized: args.rank_stabilized,
+        dropout: args.dropout.unwrap_or(base.dropout),
         targets: if args.targets.is_empty() {
             base.targets.clone()
         } else {
             args.targets.clone()
         },
         learning_rate: args.learning_rate.unwrap_or(base.learning_rate),
+        warm_up: args.warm_up.unwrap_or(base.warm_up),
+        schedule: match args.schedule {
+            None | Some(ScheduleWord::Linear) => Schedule::Linear,
+            Some(ScheduleWord::Cosine) => Schedule::Cosine,
+            Some(ScheduleWord::Constant) => Schedule::Constant,
+        },
         epochs: args.epochs.unwrap_or(base.epochs),
         batch: args.batch.unwrap_or(base.batch),
+        accumulate: args.accumulate.unwrap_or(base.accumulate),
         max_length: args.max_length.unwrap_or(base.max_length),
         chunk_words: args.chunk_words.unwrap_or(base.chunk_words),
         held_out: args.held_out.unwrap_or(base.held_out),
+        method: args.method.clone().unwrap_or(base.method),
+        briefs: match args.briefs {
+            None | Some(BriefsWord::Counted) => BriefSource::Counted,
+            Some(BriefsWord::Model) => BriefSource::Model,
+        },
+        preferences: if args.preferences.is_empty() {
+            base.preferences
+        } else {
+            let sources = args.preferences.iter().map(|source| match source {
+                SourceWord::Votes => PreferenceSource::Votes,
+                SourceWord::Edits => PreferenceSource::Edits,
+                SourceWord::Thumbs => PreferenceSource::Thumbs,
+            });
+            sources.collect()
+        },
+        beta: args.beta.unwrap_or(base.beta),
+        label_smoothing: args.label_smoothing.unwrap_or(base.label_smoothing),
+        length_normalised: args.length_normalised,
+        precision: match args.precision {
+            None | Some(PrecisionWord::F32) => TrainPrecision::F32,
+            Some(PrecisionWord::Bf16) => TrainPrecision::Bf16,
+        },
+        recompute: args.recompute,
         seed: args.seed.unwrap_or(base.seed),
         early_stop: !args.no_early_stop,
         ..base

@@ -19,7 +19,12 @@ use crate::{
 
 pub fn write(s: &Session, args: WriteArgs) -> Result<(), UserError> {
     let adapted = args.draft.adapter.is_some();
-    let columns = vec![column(s, &args.draft, args.method, adapted)?];
+    let method = match args.method {
+        Some(method) => method,
+        None if adapted => trained_under(s, &args.draft)?,
+        None => Method::base(),
+    };
+    let columns = vec![column(s, &args.draft, method, adapted)?];
     let request = asked(s, &args.draft, columns)?;
     if args.draft.prompt_only {
         let (prompts, notes) = prompts(s, request)?;
@@ -134,6 +139,15 @@ fn prompts(s: &Session, request: Request) -> Result<(Vec<String>, Vec<Vec<String
         }
     }
     Ok((prompts, notes))
+}
+
+/// What stood in the prompts that the trained voice was trained on.
+fn trained_under(s: &Session, args: &DraftArgs) -> Result<Method, UserError> {
+    let adapter = s.adapter(args.adapter.as_deref())?;
+    let Response::Adapter { adapter } = s.ask(Request::AdapterShow { adapter })? else {
+        return Err(unexpected());
+    };
+    Ok(adapter.method)
 }
 
 fn column(

@@ -147,10 +147,34 @@ pub fn tallies(tallies: &[Tally]) -> String {
 }
 
 pub fn preflight(p: &Preflight) -> String {
-    let mut text = format!(
-        "Learns from {} samples, {} words: {} passages to train on, {} held out, {} tokens a pass.",
-        p.samples, p.words, p.train_chunks, p.held_out_chunks, p.tokens
-    );
+    let of_preferences = p
+        .ladder
+        .first()
+        .is_some_and(|rung| rung.settings.objective.uses_preferences());
+    let mut text = if of_preferences {
+        format!(
+            "Learns from {} preferences, {} held out, {} tokens a pass.",
+            p.train_chunks, p.held_out_chunks, p.tokens
+        )
+    } else {
+        format!(
+            "Learns from {} samples, {} words: {} passages to train on, {} held out, {} tokens a pass.",
+            p.samples, p.words, p.train_chunks, p.held_out_chunks, p.tokens
+        )
+    };
+    if p.votes + p.edits + p.thumbs_up + p.thumbs_down > 0 {
+        text.push_str(&format!(
+            "\nFound: {} votes, {} corrected drafts, {} thumbs up and {} down; {} pairs of them.",
+            p.votes, p.edits, p.thumbs_up, p.thumbs_down, p.preferences
+        ));
+    }
+    if !p.held_out_samples.is_empty() {
+        let ids: Vec<&str> = p.held_out_samples.iter().map(|id| id.as_str()).collect();
+        text.push_str(&format!("\nHeld out whole: {}.", ids.join(", ")));
+    }
+    if !p.too_little.is_empty() {
+        text.push_str(&format!("\n{} --anyway trains all the same.", p.too_little));
+    }
     if p.duplicates > 0 {
         text.push_str(&format!("\n{} near-duplicates are left out.", p.duplicates));
     }
@@ -169,6 +193,18 @@ pub fn preflight(p: &Preflight) -> String {
         text.push_str("\n  ");
         text.push_str(line);
     }
+    if p.ladder.first().is_some_and(|rung| !rung.fits) {
+        text.push_str("\nSettings that need less, each beside those above it:");
+        for rung in p.ladder.iter().skip(1) {
+            text.push_str(&format!(
+                "\n  {}  about {}, {}: {}",
+                if rung.fits { "fits   " } else { "too big" },
+                size(rung.needed_bytes),
+                duration(rung.seconds),
+                rung.words
+            ));
+        }
+    }
     text
 }
 
@@ -184,9 +220,14 @@ pub fn run(run: &Run, made: Option<&Adapter>) -> String {
     };
     let last = run.curve.iter().rev().find_map(|p| p.held_out);
     let first = run.curve.iter().find_map(|p| p.held_out);
+    let unit = if run.objective.uses_preferences() {
+        "of preferences, lower is better"
+    } else {
+        "nats per token, lower is better"
+    };
     let losses = match (first, last) {
         (Some(a), Some(b)) => {
-            format!(" · held-out loss {a:.3} → {b:.3} nats per token (lower is better)")
+            format!(" · held-out loss {a:.3} → {b:.3} ({unit})")
         }
         _ => String::new(),
     };
@@ -219,14 +260,33 @@ pub fn adapter(a: &Adapter) -> String {
         0 => String::new(),
         n => format!("; {n} of them were deleted since"),
     };
+    let gone_drafts = match a.drafts_gone {
+        0 => String::new(),
+        n => format!("; {n} of them were deleted since"),
+    };
+    let mut learned = Vec::new();
+    if !a.samples.is_empty() {
+        learned.push(format!("{} samples{gone}", a.samples.len()));
+    }
+    if !a.drafts.is_empty() {
+        learned.push(format!(
+            "what you made of {} drafts, {} votes among it{gone_drafts}",
+            a.drafts.len(),
+            a.votes.len()
+        ));
+    }
+    let learned = learned.join(" and ");
+    let form = match a.method.to_string().as_str() {
+        "base" => String::new(),
+        method => format!(" · with {method} in its prompts"),
+    };
     format!(
-        "{}  {}  on {} · {loss} · rank {} · {} · learned from {} samples{gone}",
+        "{}  {}  on {} · {loss} · rank {} · {}{form} · learned from {learned}",
         a.id,
         a.name,
         a.model,
         a.rank,
-        size(a.bytes),
-        a.samples.len()
+        size(a.bytes)
     )
 }
 

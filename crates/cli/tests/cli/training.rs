@@ -32,12 +32,19 @@ fn preflight_says_what_would_be_learned_from() {
     let said = home.json(&["align", "preflight"]);
     has_keys(
         &said,
-        "samples words train_chunks held_out_chunks tokens duplicates needed_bytes free_bytes seconds measured ready advice settings_in_words",
+        "samples words train_chunks held_out_chunks held_out_samples tokens duplicates votes edits thumbs_up thumbs_down preferences briefs_written briefs_missing needed_bytes free_bytes seconds measured ready too_little advice settings_in_words ladder",
     );
     assert_eq!(said["samples"], 4);
     assert_eq!(said["ready"], true);
     assert_eq!(said["measured"], true, "a voice was trained here before");
     assert!(said["held_out_chunks"].as_u64().unwrap() > 0);
+    let held_out = list(&said["held_out_samples"]);
+    assert_eq!(held_out.len(), 1, "one of four samples only measures");
+    home.json(&["sample", "show", held_out[0].as_str().unwrap()]);
+    let ladder = list(&said["ladder"]);
+    let needed = |rung: &Value| rung["needed_bytes"].as_u64().unwrap();
+    assert!(ladder.windows(2).all(|w| needed(&w[1]) < needed(&w[0])));
+    assert_eq!(needed(&ladder[0]), said["needed_bytes"].as_u64().unwrap());
     let other = ["--held-out", "0", "--no-early-stop", "--chunk-words", "40"];
     let all = home.json(&[&["align", "preflight"][..], &other].concat());
     let chunks = |p: &Value| p["train_chunks"].as_u64().unwrap();
@@ -136,8 +143,12 @@ fn what_was_cut_short_is_said_until_it_was_read() {
 
 /// A long training that has learned something; standard error is read on, so that it never blocks.
 fn begin(home: &Home) -> Child {
+    begin_with(home, &[&LONG[..], &["--no-early-stop"]].concat())
+}
+
+fn begin_with(home: &Home, train: &[&str]) -> Child {
     let mut training = home
-        .command(&[&["--json"], &LONG[..], &["--no-early-stop"]].concat())
+        .command(&[&["--json"], train].concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -213,4 +224,188 @@ fn a_damaged_voice_is_a_failure_and_not_wrong_usage() {
         std::fs::write(folder.join(file), whole).unwrap();
     }
     home.json(&score);
+}
+
+const QUICK: [&str; 8] = [
+    "--epochs",
+    "1",
+    "--rank",
+    "2",
+    "--targets",
+    "q",
+    "--max-length",
+    "128",
+];
+
+#[test]
+fn what_is_preferred_is_found_and_learned_from() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = &used.home;
+    let [base, excerpts] = used.drafts();
+    let nothing = home.json(&["align", "preflight", "--objective", "dpo"]);
+    assert_eq!(nothing["ready"], false);
+    let refused = home.fails(&["--anyway", "align", "dpo"]);
+    assert!(refused.1.contains("Vote"), "{}", refused.1);
+
+    let pair = home.json(&["vote", "--left", &base, "--right", &excerpts]);
+    let pair = pair["id"].as_str().unwrap();
+    home.json(&["vote", "--pair", pair, "--choice", "left"]);
+    home.json(&[
+        "drafts",
+        "edit",
+        &excerpts,
+        "The lamp is broken, so bring a new one.",
+    ]);
+    home.json(&["drafts", "thumb", &base, "up"]);
+    home.json(&["drafts", "thumb", &excerpts, "down"]);
+    let found = home.json(&["align", "preflight", "--objective", "dpo"]);
+    for (what, count) in [
+        ("votes", 1),
+        ("edits", 1),
+        ("thumbs_up", 1),
+        ("thumbs_down", 1),
+        ("preferences", 3),
+    ] {
+        assert_eq!(found[what], count, "{what}: {found}");
+    }
+    let edits = [
+        "align",
+        "preflight",
+        "--objective",
+        "dpo",
+        "--preferences",
+        "edits",
+    ];
+    assert_eq!(home.json(&edits)["train_chunks"], 1);
+
+    assert!(
+        found["too_little"]
+            .as_str()
+            .unwrap()
+            .contains("3 preferences")
+    );
+    let refused = home.fails(&[&["align", "dpo"][..], &QUICK].concat());
+    assert!(refused.1.contains("--anyway"), "{}", refused.1);
+    for objective in ["dpo", "orpo", "kto"] {
+        let trained = home.json(&[&["--anyway", "align", objective][..], &QUICK].concat());
+        assert_eq!(trained["run"]["objective"], objective);
+        let adapter = &trained["adapter"];
+        // Single texts were judged by their thumbs, which say more than the vote between them.
+        let votes = if objective == "kto" {
+            vec![]
+        } else {
+            vec![pair]
+        };
+        assert_eq!(adapter["votes"], serde_json::json!(votes), "{objective}");
+        assert_eq!(list(&adapter["drafts"]).len(), 2);
+        assert_eq!(adapter["samples"], serde_json::json!([]));
+        let last = list(&trained["run"]["curve"]).last().unwrap();
+        assert!(last["accuracy"].is_f64(), "{last}");
+    }
+    let gone = home.json(&["drafts", "delete", &base]);
+    assert!(
+        gone["derived"].to_string().contains("3 trained voices"),
+        "{gone}"
+    );
+}
+
+#[test]
+fn little_text_is_learned_from_when_one_insists_and_steps_are_measured() {
+    let Some(home) = Home::with_model() else {
+        return;
+    };
+    home.json(&["profile", "new", "Harrow"]);
+    home.add_samples(1);
+    let train = [&["align", "sft", "--chunk-words", "60"][..], &QUICK].concat();
+    let said = home.json(&["align", "preflight"]);
+    assert_eq!(
+        (&said["ready"], &said["measured"]),
+        (&false.into(), &false.into())
+    );
+    assert!(
+        said["too_little"]
+            .as_str()
+            .unwrap()
+            .contains("words say little")
+    );
+    assert!(home.fails(&train).1.contains("--anyway"));
+    let measured = [&["align", "preflight", "--measure"][..], &QUICK].concat();
+    assert_eq!(home.json(&measured)["measured"], true);
+    assert_eq!(
+        home.json(&["align", "runs"]),
+        serde_json::json!([]),
+        "a measurement is no training"
+    );
+    let trained = home.json(&[&["--anyway"][..], &train, &["--method", "excerpts"]].concat());
+    assert_eq!(trained["adapter"]["method"], "excerpts");
+    let id = trained["adapter"]["id"].as_str().unwrap();
+    let brief = crate::support::BRIEF;
+    let draft = home.json(&[&["write", "--adapter", id][..], &brief].concat());
+    assert_eq!(draft["method"], "excerpts", "written as it was trained");
+}
+
+#[test]
+fn a_training_that_was_killed_goes_on_to_the_curve_it_would_have_had() {
+    let (Some(whole), Some(cut)) = (Used::copy(), Used::copy()) else {
+        return;
+    };
+    let mut train = [&LONG[..], &["--no-early-stop"]].concat();
+    train[3] = "12";
+    let curve = |answer: &Value| answer["run"]["curve"].clone();
+    let expected = whole.home.json(&train);
+
+    let mut training = begin_with(&cut.home, &train);
+    let runs = cut.home.path().join("home/runs");
+    let written = |folder: &std::path::Path| {
+        let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.any(|name| name.starts_with("step-"))
+    };
+    let since = std::time::Instant::now();
+    while !std::fs::read_dir(&runs)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|run| written(&run.path()))
+    {
+        assert!(since.elapsed().as_secs() < 120, "no checkpoint came");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    training.kill().unwrap();
+    training.wait().unwrap();
+    let runs = cut.home.json(&["align", "runs"]);
+    assert_eq!(runs[0]["status"], "cut_short");
+    assert_eq!(runs[0]["resumable"], true);
+    let id = runs[0]["id"].as_str().unwrap();
+    let folder = cut.home.path().join("home/runs").join(id);
+    assert!(folder.exists());
+    // Texts that came later are not part of it.
+    let later =
+        "Some words that came later, after the training had begun and was cut short. ".repeat(4);
+    let file = cut.home.file("later.txt", later.as_bytes());
+    cut.home.json(&["sample", "add", &file]);
+    let resumed = cut.home.json(&["align", "resume"]);
+    assert_eq!(resumed["run"]["id"], runs[0]["id"]);
+    assert_eq!(resumed["run"]["status"], "finished");
+    assert_eq!(curve(&resumed), curve(&expected), "to the bit");
+    assert!(!folder.exists(), "nothing is left to take up");
+    assert_eq!(cut.home.fails(&["align", "resume"]).0, 1);
+}
+
+#[test]
+fn a_training_that_was_cut_short_can_be_given_up() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let mut training = begin(&used.home);
+    training.kill().unwrap();
+    training.wait().unwrap();
+    let given_up = used.home.json(&["align", "discard"]);
+    assert_eq!(given_up["run"]["status"], "cancelled");
+    assert_eq!(given_up["run"]["resumable"], false);
+    let id = given_up["run"]["id"].as_str().unwrap();
+    assert!(!used.home.path().join("home/runs").join(id).exists());
+    assert_eq!(used.home.fails(&["align", "resume", id]).0, 2);
 }

@@ -1,16 +1,23 @@
 //! Training a voice: what it would learn from, whether this machine can, the run, what it made.
 
 mod adapters;
+mod follow;
+mod ladder;
 mod lessons;
+mod playback;
+mod preferences;
 mod preflight;
 mod run;
 mod settings;
 
 pub(crate) use adapters::{adapters, delete, remove_files, rename, show, sweep};
-pub(crate) use lessons::lessons;
-pub(crate) use preflight::preflight;
-pub(crate) use run::{runs, sft};
-pub(crate) use settings::{target_named, train_settings};
+use lessons::lessons;
+pub(crate) use preflight::{measure, preflight};
+pub(crate) use run::{discard, remove_checkpoints, resume, runs, sft, sweep_checkpoints};
+pub(crate) use settings::target_named;
+use settings::train_settings;
 
 /// Fewer words teach nothing that would last.
 const FEWEST_WORDS: u32 = 300;
+/// Fewer preferences are as likely chance as taste.
+const FEWEST_PREFERENCES: usize = 8;

@@ -4,21 +4,31 @@ use idiolect_core::{
     ErrorCode, UserError,
     adapter::{Adapter, Run, RunStatus},
     ids::{ProfileId, RunId},
+    profile::Profile,
     training::TrainSettings,
 };
 use idiolect_engine::WEIGHTS_FILE;
 use idiolect_llm::LlmError;
-use idiolect_store::LeaseWords;
-use idiolect_train::{Control, Example, Lessons as Learned, Task, Trained, steps_of};
+use idiolect_store::{Lease, LeaseWords, Store, StoreError};
+use idiolect_train::{Checkpoints, Lessons as Learned, Resume, Task, Trained, steps_of};
 
-use super::{FEWEST_WORDS, lessons, lessons::Lessons, preflight::speed_key, train_settings};
+use super::{
+    follow::Follower,
+    lessons,
+    lessons::{Lessons, lessons_of_run},
+    preflight::{keep_speed, nothing, too_little},
+    train_settings,
+};
 use crate::{
+    Inner,
     api::{Event, Response},
     context::{Ctx, cancelled},
-    errors::{Told, not_enough},
+    errors::{Told, not_enough, usage},
     models::Writer,
-    process,
 };
+
+/// A kill costs at most about this much work; a checkpoint takes a fraction of a second.
+const BETWEEN_CHECKPOINTS: std::time::Duration = std::time::Duration::from_secs(30);
 
 pub(crate) fn sft(
     ctx: &mut Ctx,
@@ -26,42 +36,120 @@ pub(crate) fn sft(
     settings: TrainSettings,
     model: Option<&str>,
     name: Option<String>,
+    anyway: bool,
 ) -> Result<Response, UserError> {
     let found = ctx.studio.store.profile(profile).told()?;
-    let _lease = ctx
-        .studio
-        .store
-        .lease(
-            "train",
-            profile.as_str(),
-            &LeaseWords {
-                what: format!("Training of “{}”", found.name),
-                lost:
-                    "Samples and votes are safe; the unfinished training has to be started again."
-                        .to_owned(),
-            },
-        )
-        .told()?;
+    let _lease = lease(ctx, &found)?;
     ctx.start_job(&format!("Training “{}”", found.name), true);
     let writer = ctx.studio.models.writer(ctx, model)?;
-    let lessons = lessons(
-        &writer,
-        ctx.studio.store.samples(profile).told()?,
-        &settings,
-    )?;
-    if lessons.words < FEWEST_WORDS || lessons.train.is_empty() {
+    let lessons = lessons(ctx, &writer, profile, &settings, true)?;
+    if lessons.train.is_empty() {
+        return Err(nothing(&settings));
+    }
+    if let Some(why) = too_little(&settings, &lessons)
+        && !anyway
+    {
         return Err(not_enough(
-            format!("{} words are too few to learn a voice from.", lessons.words),
-            format!("Add samples until there are at least {FEWEST_WORDS} words in English."),
+            why,
+            "Add more, or insist: “Train anyway” in the window, --anyway on the command line.",
         ));
     }
     let run = new_run(ctx, profile, &writer, &settings, &lessons)?;
-    let ended = train(ctx, &writer, &lessons, &settings, run.clone())
+    let ended = train(ctx, &writer, &lessons, run.clone(), Resume::No)
         .and_then(|trained| finish(ctx, &writer, &lessons, trained, name));
+    answer(ctx, run, ended)
+}
+
+/// Takes up a run that ended before its time: the same texts and preferences, from its last checkpoint.
+pub(crate) fn resume(
+    ctx: &mut Ctx,
+    run: &RunId,
+    name: Option<String>,
+    anyway: bool,
+) -> Result<Response, UserError> {
+    let store = &ctx.studio.store;
+    let run = store.run(run).told()?;
+    let found = store.profile(&run.profile).told()?;
+    let _lease = lease(ctx, &found)?;
+    if !run.resumable {
+        return Err(usage(
+            "This training cannot be taken up.",
+            "Only one that was cut short or failed can; `align runs` shows them. Start a new one instead.",
+        ));
+    }
+    ctx.start_job(&format!("Training “{}”", found.name), true);
+    let writer = ctx.studio.models.writer(ctx, Some(&run.model))?;
+    let lessons = lessons_of_run(ctx, &writer, &run)?;
+    if lessons.train.is_empty() {
+        return Err(nothing(&run.settings));
+    }
+    let taken = ctx.studio.store.take_up_run(&run.id).told()?;
+    let steps = steps_of(
+        &lessons.train,
+        &train_settings(&run.settings, &lessons.train)?,
+    );
+    ctx.emit(Event::RunStarted {
+        run: taken.clone(),
+        steps,
+    });
+    let how = if anyway {
+        Resume::Anyway
+    } else {
+        Resume::Exact
+    };
+    let ended = train(ctx, &writer, &lessons, taken.clone(), how)
+        .and_then(|trained| finish(ctx, &writer, &lessons, trained, name));
+    answer(ctx, taken, ended)
+}
+
+/// Gives up a run that could be taken up: its checkpoints go, its curve stays.
+pub(crate) fn discard(ctx: &mut Ctx, run: &RunId) -> Result<Response, UserError> {
+    let run = ctx.studio.store.run(run).told()?;
+    if !run.resumable {
+        return Err(usage(
+            "There is nothing of this training to discard.",
+            "Only one that was cut short or failed leaves something behind.",
+        ));
+    }
+    forget_checkpoints(ctx.studio, &run.id);
+    let run = ctx
+        .studio
+        .store
+        .update_run(&Run {
+            status: RunStatus::Cancelled,
+            ..run
+        })
+        .told()?;
+    Ok(Response::Run { run, adapter: None })
+}
+
+fn lease(ctx: &Ctx, profile: &Profile) -> Result<Lease, UserError> {
+    let words = LeaseWords {
+        what: format!("Training of “{}”", profile.name),
+        lost: "Nothing: it can be taken up from its last checkpoint, in Align or with `idiolect align resume`."
+            .to_owned(),
+    };
+    ctx.studio
+        .store
+        .lease("train", profile.id.as_str(), &words)
+        .told()
+}
+
+fn answer(
+    ctx: &Ctx,
+    run: Run,
+    ended: Result<(Run, Option<Adapter>), UserError>,
+) -> Result<Response, UserError> {
     match ended {
-        Ok((run, adapter)) => Ok(Response::Run { run, adapter }),
+        Ok((run, adapter)) => {
+            forget_checkpoints(ctx.studio, &run.id);
+            let run = ctx.studio.store.run(&run.id).told()?;
+            Ok(Response::Run { run, adapter })
+        }
         Err(error) => {
-            if error.code != ErrorCode::Cancelled {
+            if error.code == ErrorCode::Cancelled {
+                forget_checkpoints(ctx.studio, &run.id);
+            } else {
                 // The failure itself is what the person must hear, even if it cannot be noted.
                 let _ = ctx.studio.store.update_run(&Run {
                     status: RunStatus::Failed,
@@ -72,6 +160,37 @@ pub(crate) fn sft(
             Err(error)
         }
     }
+}
+
+/// Where a run's checkpoints are, below the home. They hold numbers and no text.
+fn checkpoints_of(run: &RunId) -> String {
+    format!("runs/{}", run.as_str())
+}
+
+/// A run that made its voice, or was given up, needs none. A folder that stays behind is swept another time.
+fn forget_checkpoints(studio: &Inner, run: &RunId) {
+    let _ = studio.store.set_checkpoints(run, None);
+    remove_checkpoints(studio, run);
+}
+
+/// Removes folders of checkpoints that no run has any more: of a process that was killed in between.
+pub(crate) fn sweep_checkpoints(home: &std::path::Path, store: &Store) {
+    let entries = std::fs::read_dir(home.join("runs"));
+    for entry in entries.into_iter().flatten().flatten() {
+        let run = RunId(entry.file_name().to_string_lossy().into_owned());
+        let orphan = match store.checkpoints(&run) {
+            Ok(folder) => folder.is_none(),
+            Err(error) => matches!(error, StoreError::NotFound { .. }),
+        };
+        if orphan {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Removes a run's checkpoints after its row is gone.
+pub(crate) fn remove_checkpoints(studio: &Inner, run: &RunId) {
+    let _ = std::fs::remove_dir_all(studio.home.join(checkpoints_of(run)));
 }
 
 fn new_run(
@@ -88,8 +207,8 @@ fn new_run(
         objective: settings.objective,
         settings: settings.clone(),
         samples: lessons.samples.iter().map(|s| s.id.clone()).collect(),
-        votes: Vec::new(),
-        drafts: Vec::new(),
+        votes: lessons.votes.clone(),
+        drafts: lessons.drafts.clone(),
         parent: None,
         status: RunStatus::Running,
         message: String::new(),
@@ -101,8 +220,12 @@ fn new_run(
         resumable: false,
         started_at: String::new(),
     };
-    let run = ctx.studio.store.insert_run(&run).told()?;
-    let steps = steps_of(&Example::texts(&lessons.train), &train_settings(settings)?);
+    let store = &ctx.studio.store;
+    let run = store.insert_run(&run).told()?;
+    store
+        .set_checkpoints(&run.id, Some(&checkpoints_of(&run.id)))
+        .told()?;
+    let steps = steps_of(&lessons.train, &train_settings(settings, &lessons.train)?);
     ctx.emit(Event::RunStarted {
         run: run.clone(),
         steps,
@@ -115,72 +238,28 @@ fn train(
     ctx: &mut Ctx,
     writer: &Writer,
     lessons: &Lessons,
-    settings: &TrainSettings,
-    mut run: Run,
+    run: Run,
+    resume: Resume,
 ) -> Result<(Run, Trained), UserError> {
-    let started = std::time::Instant::now();
-    let store = &ctx.studio.store;
-    let control = ctx.control().cloned();
-    let mut failed_write = None;
-    let settings = train_settings(settings)?;
-    let mut on_update = |update: idiolect_train::Update| {
-        if let Err(e) = store.append_loss(&run.id, &update.point) {
-            failed_write = Some(e);
-            return Control::Cancel;
-        }
-        run.tokens_per_second = if update.seconds > 0.0 {
-            update.tokens as f64 / update.seconds
-        } else {
-            0.0
-        };
-        run.peak_bytes = process::peak_bytes();
-        let done = update.point.step.max(1);
-        let a_step = started.elapsed().as_secs_f64() / f64::from(done);
-        ctx.emit(Event::Loss {
-            run: run.id.clone(),
-            point: update.point,
-            steps: update.steps,
-            tokens_per_second: run.tokens_per_second,
-            peak_bytes: run.peak_bytes,
-            seconds_left: a_step * f64::from(update.steps - update.point.step),
-        });
-        let Some(control) = &control else {
-            return Control::Continue;
-        };
-        if control.is_paused() {
-            // Best effort: the run goes on from memory either way.
-            let _ = store.update_run(&Run {
-                status: RunStatus::Paused,
-                ..run.clone()
-            });
-            control.wait_while_paused();
-            let _ = store.update_run(&Run {
-                status: RunStatus::Running,
-                ..run.clone()
-            });
-        }
-        if control.cancel.is_cancelled() {
-            Control::Cancel
-        } else if control.keep_best() && update.point.step == 0 {
-            // Nothing was learned yet that could be kept.
-            Control::Cancel
-        } else if control.keep_best() {
-            Control::KeepBest
-        } else {
-            Control::Continue
-        }
+    let settings = train_settings(&run.settings, &lessons.train)?;
+    let checkpoints = Checkpoints {
+        folder: ctx.studio.home.join(checkpoints_of(&run.id)),
+        model: writer.file.sha256.clone(),
+        every: BETWEEN_CHECKPOINTS,
+        resume,
     };
-    let model = &writer.model;
     let task = Task {
-        model,
-        lessons: Learned::Fixed(&Example::texts(&lessons.train)),
-        held_out: &Example::texts(&lessons.held_out),
+        model: &writer.model,
+        lessons: Learned::Fixed(&lessons.train),
+        held_out: &lessons.held_out,
         settings: &settings,
         from: None,
-        checkpoints: None,
+        checkpoints: Some(checkpoints),
     };
-    let outcome = idiolect_train::run(task, &mut on_update);
-    run.seconds = started.elapsed().as_secs_f64();
+    let mut follower = Follower::new(ctx, run);
+    let outcome = idiolect_train::run(task, &mut follower);
+    let (mut run, failed_write) = (follower.run, follower.failed_write);
+    run.seconds += follower.started.elapsed().as_secs_f64();
     if let Some(error) = failed_write {
         return Err(error.to_user());
     }
@@ -209,9 +288,14 @@ fn finish(
     std::fs::rename(&unfinished, &dir)
         .map_err(LlmError::from)
         .told()?;
-    let name = name
-        .filter(|n| !n.trim().is_empty())
-        .unwrap_or_else(|| format!("Voice of {} words", lessons.words));
+    let name = name.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| {
+        if run.objective.uses_preferences() {
+            format!("Voice of {} preferences", lessons.train.len())
+        } else {
+            format!("Voice of {} words", lessons.words)
+        }
+    });
+    let preferring = run.objective.uses_preferences();
     let adapter = Adapter {
         id: id.clone(),
         profile: run.profile.clone(),
@@ -232,9 +316,10 @@ fn finish(
         retired_at: None,
         report: None,
         rank: run.settings.rank,
-        alpha: run.settings.alpha,
-        base_held_out: trained.base_held_out,
-        own_held_out: trained.own_held_out,
+        alpha: train_settings(&run.settings, &lessons.train)?.lora.alpha,
+        // Of preferences the loss is in units of its own, and no figure of how well texts are expected.
+        base_held_out: trained.base_held_out.filter(|_| !preferring),
+        own_held_out: trained.own_held_out.filter(|_| !preferring),
         bytes: std::fs::metadata(dir.join(WEIGHTS_FILE)).map_or(0, |m| m.len()),
         created_at: String::new(),
     };
@@ -247,8 +332,7 @@ fn finish(
     };
     run.message = trained.ended_early.clone();
     let run = store.update_run(&run).told()?;
-    // Only an estimate for next time; a training is not lost over it.
-    let _ = store.set_setting(&speed_key(writer), &run.tokens_per_second);
+    keep_speed(ctx, writer, &run.settings, run.tokens_per_second);
     Ok((run, Some(adapter)))
 }
 

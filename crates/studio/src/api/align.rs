@@ -1,35 +1,72 @@
-//! Shapes of training: what it would do.
+//! Shapes of training: what it would do, and what it could do instead.
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+
+use idiolect_core::{ids::SampleId, training::TrainSettings};
 
 /// What a training would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct Preflight {
     /// Samples it learns from.
     pub samples: u32,
-    /// Words in them.
+    /// Words in what it learns from.
     pub words: u32,
-    /// Chunks to train on.
+    /// Chunks (or preferences) to train on.
     pub train_chunks: u32,
-    /// Chunks held out.
+    /// Chunks (or preferences) held out.
     pub held_out_chunks: u32,
+    /// Samples held out whole: they only measure.
+    pub held_out_samples: Vec<SampleId>,
     /// Tokens an epoch.
     pub tokens: u64,
     /// Near-duplicates left out.
     pub duplicates: u32,
-    /// Memory needed, bytes.
+    /// Picks of the person's between two drafts, whatever is trained on.
+    pub votes: u32,
+    /// Drafts that the person corrected.
+    pub edits: u32,
+    /// Thumbs up.
+    pub thumbs_up: u32,
+    /// Thumbs down.
+    pub thumbs_down: u32,
+    /// Pairs of one text over another that all of these make.
+    pub preferences: u32,
+    /// Texts that answer a brief which the model wrote.
+    pub briefs_written: u32,
+    /// Texts whose brief the model writes first.
+    pub briefs_missing: u32,
+    /// Memory needed beside the model, which is loaded, bytes.
     pub needed_bytes: u64,
     /// Memory free now, bytes.
     pub free_bytes: u64,
-    /// Expected wall time, seconds; from an earlier training on this machine where `measured`.
+    /// Expected wall time, seconds; from steps done on this machine where `measured`.
     pub seconds: f64,
     /// Whether `seconds` was measured here.
     pub measured: bool,
     /// Whether it can start.
     pub ready: bool,
+    /// Why the person has to insist, where there is too little to learn from; empty otherwise.
+    pub too_little: String,
     /// In words: what is missing, what to change.
     pub advice: Vec<String>,
     /// The settings in plain words, one a line.
     pub settings_in_words: Vec<String>,
+    /// These settings, then ones that need less and less memory.
+    pub ladder: Vec<Rung>,
+}
+
+/// Settings, what they take and what they cost against the rung above.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct Rung {
+    /// The settings whole.
+    pub settings: TrainSettings,
+    /// What is different from the rung above, and what that costs.
+    pub words: String,
+    /// Memory needed beside the model, bytes.
+    pub needed_bytes: u64,
+    /// Expected wall time, seconds.
+    pub seconds: f64,
+    /// Whether that much is free now.
+    pub fits: bool,
 }

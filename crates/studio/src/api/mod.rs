@@ -30,7 +30,7 @@ mod samples;
 mod status;
 mod typescript;
 
-pub use align::Preflight;
+pub use align::{Preflight, Rung};
 pub use bench::{
     BenchReport, BenchTrainReport, ContinuationTimes, DecodeAfter, DecodeRate, DemoAuthor,
     DemoBits, DemoReport, DemoRetest, DraftRates, PrefillRate, ScoreReport, SentenceRates,
@@ -204,7 +204,15 @@ pub enum Request {
         #[serde(default)]
         model: Option<String>,
     },
-    /// Trains a LoRA on the samples. Events `run_started`, `loss`, then → `run`
+    /// The same after three real steps on this machine, which say how long it would take. → `preflight`
+    AlignMeasure {
+        profile: ProfileId,
+        #[serde(default)]
+        settings: TrainSettings,
+        #[serde(default)]
+        model: Option<String>,
+    },
+    /// Trains a LoRA on the samples or on what the person prefers, as the settings say. Events `run_started`, `loss`, then → `run`
     AlignSft {
         profile: ProfileId,
         #[serde(default)]
@@ -213,7 +221,21 @@ pub enum Request {
         model: Option<String>,
         #[serde(default)]
         name: Option<String>,
+        /// The person insists, however little there is to learn from.
+        #[serde(default)]
+        anyway: bool,
     },
+    /// Takes up a training that was cut short, from its last checkpoint; `anyway`: on another device or version, where its
+    /// curve may be a little different. Events as of `align_sft`, then → `run`
+    RunResume {
+        run: RunId,
+        #[serde(default)]
+        name: Option<String>,
+        #[serde(default)]
+        anyway: bool,
+    },
+    /// Gives it up; its curve stays. → `run`
+    RunDiscard { run: RunId },
     /// → `runs`
     RunList { profile: ProfileId },
     /// → `adapters`

@@ -1238,17 +1238,21 @@ export type Preflight = {
  */
 samples: number, 
 /**
- * Words in them.
+ * Words in what it learns from.
  */
 words: number, 
 /**
- * Chunks to train on.
+ * Chunks (or preferences) to train on.
  */
 train_chunks: number, 
 /**
- * Chunks held out.
+ * Chunks (or preferences) held out.
  */
 held_out_chunks: number, 
+/**
+ * Samples held out whole: they only measure.
+ */
+held_out_samples: Array<SampleId>, 
 /**
  * Tokens an epoch.
  */
@@ -1258,7 +1262,35 @@ tokens: number,
  */
 duplicates: number, 
 /**
- * Memory needed, bytes.
+ * Picks of the person's between two drafts, whatever is trained on.
+ */
+votes: number, 
+/**
+ * Drafts that the person corrected.
+ */
+edits: number, 
+/**
+ * Thumbs up.
+ */
+thumbs_up: number, 
+/**
+ * Thumbs down.
+ */
+thumbs_down: number, 
+/**
+ * Pairs of one text over another that all of these make.
+ */
+preferences: number, 
+/**
+ * Texts that answer a brief which the model wrote.
+ */
+briefs_written: number, 
+/**
+ * Texts whose brief the model writes first.
+ */
+briefs_missing: number, 
+/**
+ * Memory needed beside the model, which is loaded, bytes.
  */
 needed_bytes: number, 
 /**
@@ -1266,7 +1298,7 @@ needed_bytes: number,
  */
 free_bytes: number, 
 /**
- * Expected wall time, seconds; from an earlier training on this machine where `measured`.
+ * Expected wall time, seconds; from steps done on this machine where `measured`.
  */
 seconds: number, 
 /**
@@ -1278,13 +1310,21 @@ measured: boolean,
  */
 ready: boolean, 
 /**
+ * Why the person has to insist, where there is too little to learn from; empty otherwise.
+ */
+too_little: string, 
+/**
  * In words: what is missing, what to change.
  */
 advice: Array<string>, 
 /**
  * The settings in plain words, one a line.
  */
-settings_in_words: Array<string>, };
+settings_in_words: Array<string>, 
+/**
+ * These settings, then ones that need less and less memory.
+ */
+ladder: Array<Rung>, };
 
 export type Profile = { 
 /**
@@ -1450,7 +1490,11 @@ words: number | null, columns: Array<Column>, model: string | null, } | { "type"
 /**
  * About how many words; none = the brief says, or the model's own.
  */
-words: number | null, columns: Array<Column>, model: string | null, } | { "type": "draft_list", profile: ProfileId, } | { "type": "draft_keep", draft: DraftId, keep: boolean, } | { "type": "draft_edit", draft: DraftId, text: string | null, } | { "type": "draft_thumb", draft: DraftId, thumb: Thumb | null, } | { "type": "draft_delete", draft: DraftId, } | { "type": "draft_diff", left: DraftId, right: DraftId, } | { "type": "blind_pair", left: DraftId, right: DraftId, } | { "type": "vote_cast", pair: PairId, choice: Choice, voter: Voter, } | { "type": "vote_tally", profile: ProfileId, } | { "type": "align_preflight", profile: ProfileId, settings: TrainSettings, model: string | null, } | { "type": "align_sft", profile: ProfileId, settings: TrainSettings, model: string | null, name: string | null, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
+words: number | null, columns: Array<Column>, model: string | null, } | { "type": "draft_list", profile: ProfileId, } | { "type": "draft_keep", draft: DraftId, keep: boolean, } | { "type": "draft_edit", draft: DraftId, text: string | null, } | { "type": "draft_thumb", draft: DraftId, thumb: Thumb | null, } | { "type": "draft_delete", draft: DraftId, } | { "type": "draft_diff", left: DraftId, right: DraftId, } | { "type": "blind_pair", left: DraftId, right: DraftId, } | { "type": "vote_cast", pair: PairId, choice: Choice, voter: Voter, } | { "type": "vote_tally", profile: ProfileId, } | { "type": "align_preflight", profile: ProfileId, settings: TrainSettings, model: string | null, } | { "type": "align_measure", profile: ProfileId, settings: TrainSettings, model: string | null, } | { "type": "align_sft", profile: ProfileId, settings: TrainSettings, model: string | null, name: string | null, 
+/**
+ * The person insists, however little there is to learn from.
+ */
+anyway: boolean, } | { "type": "run_resume", run: RunId, name: string | null, anyway: boolean, } | { "type": "run_discard", run: RunId, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
 
 export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, 
 /**
@@ -1557,6 +1601,28 @@ started_at: string, };
 export type RunId = string;
 
 export type RunStatus = "running" | "paused" | "finished" | "stopped" | "cancelled" | "cut_short" | "failed";
+
+export type Rung = { 
+/**
+ * The settings whole.
+ */
+settings: TrainSettings, 
+/**
+ * What is different from the rung above, and what that costs.
+ */
+words: string, 
+/**
+ * Memory needed beside the model, bytes.
+ */
+needed_bytes: number, 
+/**
+ * Expected wall time, seconds.
+ */
+seconds: number, 
+/**
+ * Whether that much is free now.
+ */
+fits: boolean, };
 
 export type Sample = { 
 /**

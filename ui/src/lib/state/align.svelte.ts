@@ -1,6 +1,6 @@
 /** Training a voice of one's own: preflight, the run with its curve, what came of it, the blind re-test. */
 import { asUserError } from "../backend/backend";
-import type { Adapter, Choice, Gone, Preflight, Retest, Run, TrainSettings, UserError } from "../generated/bindings";
+import type { Adapter, Choice, Gone, Preflight, Request, Retest, Run, Rung, TrainSettings, UserError } from "../generated/bindings";
 import { BlindState } from "./blind.svelte";
 import type { Studio } from "./studio.svelte";
 import { defaultSettings, fromElsewhere, notStarted, reduceLive, tidySettings, type Live } from "./training";
@@ -10,6 +10,7 @@ export class AlignState {
   name = $state("");
   preflight = $state.raw<Preflight | null>(null);
   checking = $state(false);
+  measuring = $state(false);
   /** Runs of this page while they train, by profile. */
   #lives = $state.raw<Record<string, Live>>({});
   /** The current profile's run while it trains, whoever started it. */
@@ -105,12 +106,61 @@ export class AlignState {
     }
   }
 
+  /** How long it would take, from three real steps. */
+  async measure(): Promise<void> {
+    const profile = this.studio.profileId;
+    if (!profile || this.checking) return;
+    this.checking = this.measuring = true;
+    try {
+      const { preflight } = await this.studio.ask(
+        { type: "align_measure", profile, settings: tidySettings(this.settings), model: null },
+        "preflight",
+      );
+      if (profile === this.studio.profileId) this.preflight = preflight;
+    } catch (error) {
+      if (profile === this.studio.profileId) this.error = asUserError(error);
+    } finally {
+      this.checking = this.measuring = false;
+    }
+  }
+
+  /** Takes the settings of a rung of the ladder. */
+  take(rung: Rung): void {
+    this.settings = { ...rung.settings };
+    this.studio.say("These settings are taken.");
+  }
+
   /** What a voice is called if the person names none. */
   get defaultName(): string {
     return `${this.studio.profile?.name ?? "Voice"} ${this.adapters.length + 1}`;
   }
 
-  async train(): Promise<void> {
+  async train(anyway = false): Promise<void> {
+    await this.#run((profile) => ({ type: "align_sft", profile, settings: tidySettings(this.settings), model: null, name: this.name.trim() || this.defaultName, anyway }));
+  }
+
+  /** A training that was cut short and can go on. */
+  get cutShort(): Run | null {
+    return this.runs.find((run) => run.resumable) ?? null;
+  }
+
+  /** Takes up a training that was cut short. */
+  async goOn(run: Run): Promise<void> {
+    await this.#run(() => ({ type: "run_resume", run: run.id, name: this.name.trim() || this.defaultName, anyway: false }));
+  }
+
+  /** Gives it up; its curve stays. */
+  async giveUp(run: Run): Promise<void> {
+    try {
+      await this.studio.ask({ type: "run_discard", run: run.id }, "run");
+      this.studio.say("The training is discarded.");
+      await this.load();
+    } catch (error) {
+      this.error = asUserError(error);
+    }
+  }
+
+  async #run(request: (profile: string) => Extract<Request, { type: "align_sft" | "run_resume" }>): Promise<void> {
     const profile = this.studio.profileId;
     if (!profile || this.live) return;
     const current = () => profile === this.studio.profileId;
@@ -119,7 +169,7 @@ export class AlignState {
     this.error = null;
     try {
       const { run, adapter } = await this.studio.ask(
-        { type: "align_sft", profile, settings: tidySettings(this.settings), model: null, name: this.name.trim() || this.defaultName },
+        request(profile),
         "run",
         (event) => {
           this.#lives = { ...this.#lives, [profile]: reduceLive(this.#lives[profile] ?? notStarted, event) };

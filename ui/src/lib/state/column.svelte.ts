@@ -11,9 +11,14 @@ export const ingredientWords: Record<Ingredient, string> = {
   dimensions: "dimensions and summary",
 };
 
+/** The ingredients of a method. */
+export function partsOf(method: string): Ingredient[] {
+  return method.split("+").filter((part): part is Ingredient => part in ingredientWords);
+}
+
 /** A method in words: `your habits + excerpts of yours`. */
 export function methodWords(method: string): string {
-  const parts = method.split("+").filter((part): part is Ingredient => part in ingredientWords);
+  const parts = partsOf(method);
   if (parts.length === 0) return "Nothing personal";
   const words = parts.map((part) => ingredientWords[part]).join(" + ");
   return words.charAt(0).toUpperCase() + words.slice(1);
@@ -81,6 +86,13 @@ export class ColumnState {
   constructor(parts: Ingredient[] = [], adapter: string | null = null) {
     this.parts = parts;
     this.adapter = adapter;
+  }
+
+  /** Turns a trained voice on, with what its prompts were trained under; null turns it off. */
+  speakAs(voice: { id: string; method: string } | null): void {
+    this.adapter = voice?.id ?? null;
+    const parts = partsOf(voice?.method ?? "base");
+    if (parts.length > 0) this.parts = parts;
   }
 
   /** What the next draft will be made with. */

@@ -1,8 +1,8 @@
 /** One brief over columns: drafts streaming side by side, difference, blind votes. */
 import { asUserError } from "../backend/backend";
-import type { Column, Draft, Event, Intent, Request, Tally, Thumb, UserError } from "../generated/bindings";
+import type { Adapter, Column, Draft, Event, Intent, Request, Tally, Thumb, UserError } from "../generated/bindings";
 import { BlindState } from "./blind.svelte";
-import { ColumnState, tokensFor, type Ingredient } from "./column.svelte";
+import { ColumnState, tokensFor, type Ingredient, partsOf } from "./column.svelte";
 import type { Studio } from "./studio.svelte";
 
 /** A whole number from a field: within its range, or `otherwise` while the field is empty. */
@@ -93,8 +93,8 @@ export class CompareState {
   }
 
   /** The newest trained voice that works with the model in use. */
-  get #voice(): string | null {
-    return this.studio.align.adapters.find((adapter) => adapter.model === this.studio.status?.model_id)?.id ?? null;
+  get #voice(): Adapter | null {
+    return this.studio.align.adapters.find((adapter) => adapter.model === this.studio.status?.model_id && adapter.retired_at === null) ?? null;
   }
 
   /** Once there is a trained voice, “as me” shows it beside the others; whoever takes that column away is not asked again. */
@@ -103,15 +103,15 @@ export class CompareState {
     const columns = this.#columns["as-me"];
     if (!voice || this.#voiceOffered) return;
     this.#voiceOffered = true;
-    if (columns.length < mostColumns && columns.every((column) => column.adapter === null)) columns.push(new ColumnState([], voice));
+    if (columns.length < mostColumns && columns.every((column) => column.adapter === null)) columns.push(new ColumnState(partsOf(voice.method), voice.id));
   }
 
   addColumn(): void {
     if (this.columns.length >= mostColumns) return;
     const voice = this.#voice;
     const used = this.columns.some((column) => column.adapter !== null);
-    const parts: Ingredient[] = this.intent === "for-me" ? ["dimensions"] : voice && !used ? [] : ["hypotheses", "excerpts"];
-    this.#columns[this.intent].push(new ColumnState(parts, used ? null : voice));
+    const parts: Ingredient[] = this.intent === "for-me" ? ["dimensions"] : voice && !used ? partsOf(voice.method) : ["hypotheses", "excerpts"];
+    this.#columns[this.intent].push(new ColumnState(parts, used ? null : (voice?.id ?? null)));
   }
 
   removeColumn(key: number): void {

@@ -221,3 +221,23 @@ test("one's own version of a draft and a thumb are kept with it, and can be take
   await fireEvent.click(screen.getByRole("button", { name: "More like this in draft 2" }));
   await expect.poll(() => compare.columns[1]?.draft?.thumb).toBeNull();
 });
+
+test("a voice is used with what its prompts were trained under, and a retired one is not offered", async () => {
+  const { studio } = await openStudio();
+  const { compare, align } = studio;
+  const column = compare.columns[0];
+  const voice = align.adapters[0];
+  if (!column || !voice) throw new Error("there are both");
+  column.speakAs({ id: voice.id, method: "hypotheses+excerpts" });
+  expect([column.adapter, column.method]).toEqual([voice.id, "hypotheses+excerpts"]);
+  column.speakAs({ id: voice.id, method: "base" });
+  expect(column.method, "a voice for bare prompts takes nothing away").toBe("hypotheses+excerpts");
+  column.speakAs(null);
+  align.adapters = [{ ...voice, retired_at: "2026-11-21T12:00:00Z" }];
+  compare.clear();
+  compare.offerVoice();
+  expect(compare.columns.every((c) => c.adapter === null)).toBe(true);
+  align.adapters = [{ ...voice, method: "excerpts" }];
+  compare.offerVoice();
+  expect(compare.columns.at(-1)).toMatchObject({ adapter: voice.id, method: "excerpts" });
+});

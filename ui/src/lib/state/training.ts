@@ -1,5 +1,5 @@
 /** A training in numbers: its settings made fit to send, and what its events make of it. */
-import type { Event, JobSummary, LossPoint, Run, TrainSettings } from "../generated/bindings";
+import type { Event, JobSummary, LossPoint, Objective, PreferenceSource, Run, TrainSettings } from "../generated/bindings";
 
 /** As `TrainSettings::default` in Rust. */
 export const defaultSettings: TrainSettings = {
@@ -32,6 +32,33 @@ export const defaultSettings: TrainSettings = {
   early_stop: true,
 };
 
+/** What can be learned, in words. */
+export const objectiveWords: [Objective, string][] = [
+  ["sft", "my texts"],
+  ["dpo", "what I prefer, held to the model it starts from (DPO)"],
+  ["orpo", "what I prefer, without that hold (ORPO)"],
+  ["kto", "single drafts that I liked or did not (KTO)"],
+];
+
+/** Where preferences come from, in words. */
+export const sourceWords: [PreferenceSource, string][] = [
+  ["votes", "Votes"],
+  ["edits", "Corrected drafts"],
+  ["thumbs", "Thumbs"],
+];
+
+/** Whether it learns from preferences rather than from texts. */
+export function prefers(objective: Objective): boolean {
+  return objective === "dpo" || objective === "orpo" || objective === "kto";
+}
+
+/** A method with an ingredient put in or taken out. */
+export function withIngredient(method: string, part: string): string {
+  const parts = method.split("+").filter((p) => p !== "base");
+  const next = parts.includes(part) ? parts.filter((p) => p !== part) : [...parts, part];
+  return next.length > 0 ? next.join("+") : "base";
+}
+
 /** A number from a field: within its range, or the default while the field is empty. */
 function within(value: number | null | undefined, low: number, high: number, otherwise: number): number {
   return typeof value === "number" && Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : otherwise;
@@ -48,6 +75,7 @@ export function tidySettings(settings: TrainSettings): TrainSettings {
     learning_rate: within(settings.learning_rate, 1e-6, 0.1, d.learning_rate),
     epochs: Math.round(within(settings.epochs, 1, 100, d.epochs)),
     held_out: within(settings.held_out, 0, 0.5, d.held_out),
+    beta: within(settings.beta, 0.01, 10, d.beta),
     seed: Math.round(within(settings.seed, 0, Number.MAX_SAFE_INTEGER, d.seed)),
   };
 }

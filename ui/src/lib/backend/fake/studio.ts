@@ -19,6 +19,7 @@ import type {
 } from "../../generated/bindings";
 import { dimensions, findings, makeFingerprint, makeHypotheses, makeReadings, makeSample, models, words } from "./data";
 import { diff, firstTraining, noMeters, plainDraft, plainRun, plainVoice, tally } from "./results";
+import { prefers } from "../../state/training";
 import { draftTexts, letters } from "./texts";
 
 export type Scenario = "letters" | "empty" | "thousand" | "short" | "nomodel";
@@ -274,25 +275,44 @@ export class FakeStudio {
         return this.#vote(request.pair, request.choice);
       case "vote_tally":
         return { type: "tallies", tallies: this.votes.n > 0 ? [tally("hypotheses", "base", this.votes.wins, this.votes.n)] : [] };
-      case "align_preflight": {
+      case "align_preflight":
+      case "align_measure": {
         await this.#wait(4);
         const own = this.#of(request.profile);
         const count = own.reduce((n, s) => n + s.words, 0);
         const ready = count >= 300;
+        const thumbs = (thumb: "up" | "down"): number => this.drafts.filter((d) => d.thumb === thumb).length;
+        const preferring = prefers(request.settings.objective);
+        const edits = this.drafts.filter((d) => d.edited !== null).length;
+        const preferences = this.votes.n + edits + Math.min(thumbs("up"), thumbs("down"));
+        const smaller = { ...request.settings, recompute: true };
         return {
           type: "preflight",
           preflight: {
             samples: own.length,
             words: count,
-            train_chunks: Math.max(0, Math.round(count / 120) - 1),
-            held_out_chunks: ready ? 2 : 0,
+            train_chunks: preferring ? preferences : Math.max(0, Math.round(count / 120) - 1),
+            held_out_chunks: ready && !preferring ? 2 : 0,
+            held_out_samples: ready && !preferring ? own.slice(0, 1).map((s) => s.id) : [],
+            votes: this.votes.n,
+            edits,
+            thumbs_up: thumbs("up"),
+            thumbs_down: thumbs("down"),
+            preferences,
+            briefs_written: 0,
+            briefs_missing: 0,
             tokens: Math.round(count * 1.33),
             duplicates: 0,
             needed_bytes: 1_400_000_000,
             free_bytes: 9_800_000_000,
             seconds: 95 * (request.settings.epochs / 3),
-            measured: true,
-            ready,
+            measured: request.type === "align_measure" || !request.settings.recompute,
+            ready: preferring ? preferences >= 8 : ready,
+            too_little: preferring ? (preferences > 0 && preferences < 8 ? `${preferences} preferences say little.` : "") : ready || count === 0 ? "" : `${count} words say little.`,
+            ladder: [
+              { settings: request.settings, words: "As set.", needed_bytes: 1_400_000_000, seconds: 95, fits: true },
+              { settings: smaller, words: "Computes part of each pass twice instead of remembering it.", needed_bytes: 700_000_000, seconds: 125, fits: true },
+            ],
             advice: ready ? ["With fewer than 2,000 words the voice stays faint; the blind test will tell."] : [`About ${300 - count} more words are needed to hold some back for testing.`],
             settings_in_words: [`${request.settings.epochs} passes over your texts`, `Small change to every layer (rank ${request.settings.rank})`, "Stops by itself when the held-out texts stop getting better"],
           },
@@ -300,6 +320,16 @@ export class FakeStudio {
       }
       case "align_sft":
         return this.#train(request.profile, request.name, request.settings, say);
+      case "run_resume": {
+        const run = this.runs.find((r) => r.id === request.run) ?? fail("not_found", "No such training.", "Reload the list.");
+        this.runs = this.runs.filter((r) => r.id !== run.id);
+        return this.#train(run.profile, request.name, run.settings, say);
+      }
+      case "run_discard": {
+        this.runs = this.runs.map((r) => (r.id === request.run ? { ...r, status: "cancelled", resumable: false } : r));
+        const run = this.runs.find((r) => r.id === request.run) ?? fail("not_found", "No such training.", "Reload the list.");
+        return { type: "run", run, adapter: null };
+      }
       case "run_list":
         return { type: "runs", runs: this.runs.filter((r) => r.profile === request.profile) };
       case "adapter_list":
@@ -558,7 +588,7 @@ export class FakeStudio {
 
   async #train(profile: string, name: string | null, settings: Run["settings"], say: Say): Promise<Response> {
     const job = this.#start(say, `Training a voice for “${this.#find(profile).name}”`, true);
-    const run: Run = { id: this.#id("r"), profile, model: "smollm2-135m-instruct", objective: "sft", ...plainRun, settings, samples: this.#of(profile).map((s) => s.id), status: "running", message: "", curve: [], tokens_per_second: 0, peak_bytes: 0, seconds: 0, adapter: null, started_at: "2026-11-21T12:00:00Z" };
+    const run: Run = { id: this.#id("r"), profile, model: "smollm2-135m-instruct", objective: settings.objective, ...plainRun, settings, samples: this.#of(profile).map((s) => s.id), status: "running", message: "", curve: [], tokens_per_second: 0, peak_bytes: 0, seconds: 0, adapter: null, started_at: "2026-11-21T12:00:00Z" };
     say({ type: "progress", done: 0, total: 0, unit: "steps", message: "Loading the model", seconds_left: null });
     await this.#wait(6);
     say({ type: "run_started", run, steps: 40 });
@@ -574,7 +604,7 @@ export class FakeStudio {
       await this.#wait(5);
       if (this.#keepBest.has(job)) break;
     }
-    const adapter: Adapter = { id: this.#id("a"), profile, name: name ?? `${this.#find(profile).name} ${this.adapters.length + 1}`, model: run.model, model_sha256: "3f".repeat(32), run: run.id, ...plainVoice, samples: run.samples, samples_gone: 0, rank: settings.rank, alpha: settings.alpha, base_held_out: 3.78, own_held_out: 3.33, bytes: 4_900_000, created_at: "2026-11-21T12:02:00Z" };
+    const adapter: Adapter = { id: this.#id("a"), profile, name: name ?? `${this.#find(profile).name} ${this.adapters.length + 1}`, model: run.model, model_sha256: "3f".repeat(32), run: run.id, ...plainVoice, objective: settings.objective, method: settings.method, samples: run.samples, samples_gone: 0, rank: settings.rank, alpha: settings.alpha, base_held_out: 3.78, own_held_out: 3.33, bytes: 4_900_000, created_at: "2026-11-21T12:02:00Z" };
     const finished: Run = { ...run, status: this.#keepBest.has(job) ? "stopped" : "finished", adapter: adapter.id, tokens_per_second: 212, peak_bytes: 1_420_000_000, seconds: 94 };
     this.runs = [finished, ...this.runs];
     this.adapters = [adapter, ...this.adapters];
