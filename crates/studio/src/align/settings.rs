@@ -127,8 +127,9 @@ fn check(settings: &TrainSettings) -> Result<(), UserError> {
             "0 suits most texts; 0.05 is common.",
         ),
         (
-            !(settings.beta > 0.0 && settings.beta <= 10.0)
-                || !(0.0..0.5).contains(&settings.label_smoothing),
+            !(settings.beta > 0.0
+                && settings.beta <= 10.0
+                && (0.0..0.5).contains(&settings.label_smoothing)),
             "Beta lies above 0 and up to 10, label smoothing between 0 and below 0.5.",
             "0.1 and 0 suit most votes.",
         ),
