@@ -45,7 +45,8 @@ pub use kv::KvCache;
 pub use lora::{Adapter, CONFIG_FILE, Factors, LoraConfig, LoraWeights, Target, WEIGHTS_FILE};
 pub use measure::Timing;
 pub use model::{
-    Engine, Facts, GENERATE_PRECISION, LoadOptions, LoadedModel, PROMPT_PRECISION, SCORE_PRECISION,
+    Engine, Facts, GENERATE_PRECISION, LoadOptions, LoadedModel, Opened, PROMPT_PRECISION,
+    SCORE_PRECISION,
 };
 pub use prefixes::{Prefix, PrefixRequest};
 pub use tokenizer::Tokenizer;

@@ -86,27 +86,18 @@ impl Engine {
     /// # Errors
     /// As [`Engine::load`].
     pub fn load_with(path: &Path, id: &str, options: &LoadOptions) -> Result<LoadedModel> {
-        let gguf = Gguf::open(path)?;
-        // The same sum as before a load into main memory, for a prompt of ordinary length.
-        let needed = Config::from_gguf(&gguf)
-            .map(|config| Estimate::new(&config, &gguf))
-            .map(|estimate| estimate.generation(estimate.context().min(4096)))
-            .ok();
-        let chosen = device::choose(&device::Machine, options.device, options.threads, needed)?;
-        let on = chosen.choice.clone();
-        let mut model = device::or_on_the_processor(
-            &on,
-            || LoadedModel::new(&gguf, id, chosen),
-            |why| LoadedModel::new(&gguf, id, device::cpu(options.threads, why)?),
-        )?;
-        if model.info.device.kind != DeviceKind::Cpu {
-            model.spare = Some(Spare {
-                path: path.to_owned(),
-                threads: options.threads,
-                model: OnceLock::new(),
-            });
-        }
-        Ok(model)
+        Self::open(path)?.load(id, options)
+    }
+
+    /// Opens the file at `path` and reads its header, once for all that is asked of it.
+    ///
+    /// # Errors
+    /// As [`Engine::load`], for what the header says.
+    pub fn open(path: &Path) -> Result<Opened> {
+        Ok(Opened {
+            gguf: Gguf::open(path)?,
+            path: path.to_owned(),
+        })
     }
 
     /// Loads a model for the processor with instructions of one level, whatever `IDIOLECT_CPU` says: what comparisons of
@@ -155,8 +146,51 @@ impl Engine {
     /// # Errors
     /// As [`Engine::load`].
     pub fn estimate(path: &Path) -> Result<Estimate> {
-        let gguf = Gguf::open(path)?;
-        Ok(Estimate::new(&Config::from_gguf(&gguf)?, &gguf))
+        Self::open(path)?.estimate()
+    }
+}
+
+/// A file whose header was read and whose weights were not.
+#[derive(Debug)]
+pub struct Opened {
+    gguf: Gguf,
+    path: PathBuf,
+}
+
+impl Opened {
+    /// What the model will need.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn estimate(&self) -> Result<Estimate> {
+        Ok(Estimate::new(&Config::from_gguf(&self.gguf)?, &self.gguf))
+    }
+
+    /// Loads the model; `id` is its name in the catalog.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn load(self, id: &str, options: &LoadOptions) -> Result<LoadedModel> {
+        // The same sum as before a load into main memory, for a prompt of ordinary length.
+        let needed = self
+            .estimate()
+            .map(|estimate| estimate.generation(estimate.context().min(4096)))
+            .ok();
+        let chosen = device::choose(&device::Machine, options.device, options.threads, needed)?;
+        let on = chosen.choice.clone();
+        let mut model = device::or_on_the_processor(
+            &on,
+            || LoadedModel::new(&self.gguf, id, chosen),
+            |why| LoadedModel::new(&self.gguf, id, device::cpu(options.threads, why)?),
+        )?;
+        if model.info.device.kind != DeviceKind::Cpu {
+            model.spare = Some(Spare {
+                path: self.path,
+                threads: options.threads,
+                model: OnceLock::new(),
+            });
+        }
+        Ok(model)
     }
 }
 
@@ -191,9 +225,20 @@ impl std::fmt::Debug for Tokenizer {
 
 impl LoadedModel {
     fn new(gguf: &Gguf, id: &str, chosen: Chosen) -> Result<Self> {
-        let decoder = Decoder::from_gguf(gguf, &chosen.device, chosen.level)?;
+        let rows = Config::from_gguf(gguf)?.vocabulary;
+        // A large vocabulary takes as long as laying the weights out anew, and one thread.
+        let (decoder, tokenizer) = std::thread::scope(|scope| {
+            let tokenizer = std::thread::Builder::new()
+                .name("tokenizer".to_owned())
+                .spawn_scoped(scope, || Tokenizer::from_gguf(gguf, rows))
+                .map_err(|e| LlmError::Failed(format!("threads could not be started: {e}")))?;
+            let decoder = Decoder::from_gguf(gguf, &chosen.device, chosen.level);
+            let tokenizer = tokenizer
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok::<_, LlmError>((decoder?, tokenizer?))
+        })?;
         let config = decoder.config();
-        let tokenizer = Tokenizer::from_gguf(gguf, config.vocabulary)?;
         let names = tokenizer.names();
         let template = gguf
             .text("tokenizer.chat_template")?

@@ -38,6 +38,6 @@ pub use ops::loss::{
 };
 pub use ops::norm::{rms_norm, rms_norm_backward};
 pub use ops::rope::{RopeStyle, RopeTable, rope, rope_backward};
-pub use packed::{Sources, pack};
+pub use packed::{Sources, pack, packed_bytes};
 pub use quant::QuantType;
 pub use team::Team;

@@ -15,7 +15,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::quant::{integers, scale_and_min};
+use crate::quant::scale_and_min;
 use crate::slices::SharedSlice;
 use crate::{Level, QMatrix, QuantType, team};
 
@@ -103,10 +103,12 @@ impl Layout {
     }
 }
 
-fn packed_bytes(w: &QMatrix) -> Option<usize> {
-    let group = Layout::of(w.quant_type()).group_bytes(w.cols() / UNIT);
-    let bytes = w.rows().div_ceil(GROUP_ROWS) * group;
-    (bytes > 0 && w.cols().is_multiple_of(UNIT)).then_some(bytes)
+/// Bytes that [`pack`] takes for a matrix of this type and shape; none where it leaves such a one as it is stored.
+pub fn packed_bytes(ty: QuantType, rows: usize, cols: usize, level: Level) -> Option<usize> {
+    let group = Layout::of(ty).group_bytes(cols / UNIT);
+    let bytes = rows.div_ceil(GROUP_ROWS).saturating_mul(group);
+    let packs = level.primitives().is_some() && bytes > 0 && cols.is_multiple_of(UNIT);
+    packs.then_some(bytes)
 }
 
 /// Lays matrices out for the products of `level`, where it has fast ones and rows are whole units of 32 columns.
@@ -120,7 +122,8 @@ pub fn pack(matrices: &mut [&mut QMatrix], level: Level, sources: Sources) -> st
     let mut ranges = Vec::with_capacity(matrices.len());
     let mut end = 0_usize;
     for w in matrices.iter() {
-        let range = packed_bytes(w).map(|bytes| end..end + bytes);
+        let bytes = packed_bytes(w.quant_type(), w.rows(), w.cols(), level);
+        let range = bytes.map(|bytes| end..end + bytes);
         end = range
             .as_ref()
             .map_or(end, |r| r.end.next_multiple_of(ALIGNMENT));
@@ -147,7 +150,7 @@ pub fn pack(matrices: &mut [&mut QMatrix], level: Level, sources: Sources) -> st
                 let i = from + i;
                 // SAFETY: groups do not overlap.
                 let to = unsafe { shared.part(range.start + i * group, group) };
-                pack_group(w, i * GROUP_ROWS, &layout, to);
+                pack_group(w, i * GROUP_ROWS, to);
             });
             if sources == Sources::Release {
                 let end = ((from + count) * GROUP_ROWS).min(w.rows());
@@ -166,42 +169,96 @@ pub fn pack(matrices: &mut [&mut QMatrix], level: Level, sources: Sources) -> st
 }
 
 /// Rows from `first` on; rows that are not there stay zero and are never read back.
-fn pack_group(w: &QMatrix, first: usize, layout: &Layout, to: &mut [u8]) {
+fn pack_group(w: &QMatrix, first: usize, to: &mut [u8]) {
     /// One loop a type.
     macro_rules! by_type {
-        ($($ty:ident $bits:literal),*) => {
+        ($($ty:ident $vectors:literal $words:expr),*) => {
             match w.quant_type() {
-                $(QuantType::$ty => pack_rows::<$bits>(
-                    w, first, layout, to, |block, unit| integers(QuantType::$ty, block, unit)
+                $(QuantType::$ty => pack_rows::<$vectors, { QuantType::$ty.block_bytes() }>(
+                    QuantType::$ty, w, first, to, $words
                 ),)*
                 QuantType::F32 => pack_floats::<4>(w, first, to),
                 QuantType::F16 | QuantType::BF16 => pack_floats::<2>(w, first, to),
             }
         };
     }
-    by_type!(Q4_0 4, Q4_1 4, Q5_0 5, Q5_1 5, Q8_0 8, Q4K 4, Q5K 5, Q6K 6);
+    // Columns 0-15 and 16-31 of a stored block share bytes, which is how vectors hold them too.
+    by_type!(
+        Q4_0 4 |block, _| words(&block[2..]),
+        Q4_1 4 |block, _| words(&block[4..]),
+        Q5_0 5 |block, _| with_fifth(words(&block[6..]), words(&block[2..])),
+        Q5_1 5 |block, _| with_fifth(words(&block[8..]), words(&block[4..])),
+        // Unsigned, counted from -128 on.
+        Q8_0 8 |block, _| words::<8>(&block[2..]).map(|word| word ^ 0x8080_8080),
+        Q4K 4 |block, unit| halved(words(&block[16 + unit / 2 * 32..]), unit % 2 * 4),
+        Q5K 5 |block, unit| {
+            let [a, b, c, d] = halved(words(&block[48 + unit / 2 * 32..]), unit % 2 * 4);
+            let fifth = words::<8>(&block[16..]);
+            let bits = |c: usize| (fifth[c] >> unit & 0x0101_0101) << c;
+            [a, b, c, d, (0..8).fold(0, |top, c| top | bits(c))]
+        },
+        Q6K 6 |block, unit| {
+            let (half, quarter) = (unit / 4, unit % 4);
+            let low = words(&block[half * 64 + quarter % 2 * 32..]);
+            let [a, b, c, d] = halved(low, quarter / 2 * 4);
+            let top = words::<8>(&block[128 + half * 32..]);
+            let bits = |c: usize| (top[c] >> (2 * quarter) & 0x0303_0303) << (c % 4 * 2);
+            let four = |from: usize| (from..from + 4).fold(0, |top, c| top | bits(c));
+            [a, b, c, d, four(0), four(4)]
+        }
+    );
 }
 
-fn pack_rows<const BITS: u8>(
+/// Puts a row's scales and integers into its places, block by block of so many bytes. `words` gives the row's four bytes of
+/// each vector of a unit.
+#[inline(always)]
+fn pack_rows<const VECTORS: usize, const BYTES: usize>(
+    ty: QuantType,
     w: &QMatrix,
     first: usize,
-    layout: &Layout,
     to: &mut [u8],
-    read: impl Fn(&[u8], usize) -> [u8; UNIT],
+    words: impl Fn(&[u8; BYTES], usize) -> [u32; VECTORS],
 ) {
-    let ty = w.quant_type();
+    let layout = Layout::of(ty);
     let (scales, integers) = to.split_at_mut(layout.integers_at(w.cols() / UNIT));
     for i in 0..GROUP_ROWS.min(w.rows() - first) {
-        let blocks = w.row(first + i).chunks_exact(ty.block_bytes());
+        let blocks = w.row(first + i).as_chunks::<BYTES>().0;
         let scales = scales.chunks_exact_mut(layout.scale_bytes);
-        let units = integers.chunks_exact_mut(layout.stretch * layout.integer_bytes);
-        for ((block, scales), units) in blocks.zip(scales).zip(units) {
+        let units = integers.chunks_exact_mut(layout.stretch * 64 * VECTORS);
+        for ((block, scales), units) in blocks.iter().zip(scales).zip(units) {
             pack_scales(ty, block, i, scales);
-            for (unit, to) in units.chunks_exact_mut(layout.integer_bytes).enumerate() {
-                pack_integers::<BITS>(&read(block, unit), i, to);
+            for (unit, to) in units.chunks_exact_mut(64 * VECTORS).enumerate() {
+                let to = to.as_chunks_mut::<4>().0;
+                for (vector, word) in words(block, unit).into_iter().enumerate() {
+                    to[GROUP_ROWS * vector + i] = word.to_le_bytes();
+                }
             }
         }
     }
+}
+
+#[inline(always)]
+fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
+    std::array::from_fn(|i| u32::from_le_bytes(bytes.as_chunks().0[i]))
+}
+
+/// Four bits of each byte, `shift` from the bottom: those of the first sixteen in the low halves, of the rest in the high ones.
+#[inline(always)]
+fn halved(words: [u32; 8], shift: usize) -> [u32; 4] {
+    const LOW: u32 = 0x0f0f_0f0f;
+    std::array::from_fn(|j| (words[j] >> shift & LOW) | (words[4 + j] >> shift & LOW) << 4)
+}
+
+/// A fifth vector whose byte t has column 4 c + t's bit at c; `high` has it at 4 c + t.
+#[inline(always)]
+fn with_fifth([a, b, c, d]: [u32; 4], [high]: [u32; 1]) -> [u32; 5] {
+    let of = |t: u32| {
+        let x = high >> t & 0x1111_1111;
+        let x = (x | x >> 3) & 0x0303_0303;
+        let x = (x | x >> 6) & 0x000f_000f;
+        ((x | x >> 12) & 0xff) << (8 * t)
+    };
+    [a, b, c, d, of(0) | of(1) | of(2) | of(3)]
 }
 
 /// Numbers of so many bytes, by columns and then by rows.
@@ -216,6 +273,7 @@ fn pack_floats<const BYTES: usize>(w: &QMatrix, first: usize, to: &mut [u8]) {
 }
 
 /// The scales of row `i` into their places.
+#[inline(always)]
 fn pack_scales(ty: QuantType, block: &[u8], i: usize, to: &mut [u8]) {
     let halves = |at: usize| 2 * (GROUP_ROWS * at + i);
     match ty {
@@ -244,37 +302,66 @@ fn pack_scales(ty: QuantType, block: &[u8], i: usize, to: &mut [u8]) {
     }
 }
 
-/// The integers of row `i` and 32 columns into their places.
-#[inline(always)]
-fn pack_integers<const BITS: u8>(q: &[u8; UNIT], i: usize, to: &mut [u8]) {
-    let words: [u32; 8] = std::array::from_fn(|c| {
-        u32::from_le_bytes([q[4 * c], q[4 * c + 1], q[4 * c + 2], q[4 * c + 3]])
-    });
-    let mut put = |vector: usize, word: u32| {
-        to[64 * vector + 4 * i..][..4].copy_from_slice(&word.to_le_bytes());
-    };
-    if BITS == 8 {
-        for (c, word) in words.into_iter().enumerate() {
-            put(c, word);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quant::integers;
+
+    /// The layout as this file's beginning describes it, column by column.
+    #[test]
+    fn every_integer_lies_where_the_layout_says() {
+        let mut state = 1_u64;
+        let mut byte = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 56) as u8
+        };
+        for (ty, bits) in [
+            (QuantType::Q4_0, 4),
+            (QuantType::Q4_1, 4),
+            (QuantType::Q5_0, 5),
+            (QuantType::Q5_1, 5),
+            (QuantType::Q8_0, 8),
+            (QuantType::Q4K, 4),
+            (QuantType::Q5K, 5),
+            (QuantType::Q6K, 6),
+        ] {
+            // Two groups, the second of three rows; two blocks a row.
+            let (rows, cols) = (19, 2 * ty.block_size());
+            let bytes = (0..rows * 2 * ty.block_bytes()).map(|_| byte()).collect();
+            let w = QMatrix::from_bytes(ty, rows, cols, bytes).unwrap();
+            let layout = Layout::of(ty);
+            let mut group = vec![0; layout.group_bytes(cols / UNIT)];
+            for first in [0, GROUP_ROWS] {
+                pack_group(&w, first, &mut group);
+                let packed = &group[layout.integers_at(cols / UNIT)..];
+                for row in first..rows.min(first + GROUP_ROWS) {
+                    for column in 0..cols {
+                        let units = ty.block_size() / UNIT;
+                        let unit = column / UNIT;
+                        let block = &w.row(row)[unit / units * ty.block_bytes()..];
+                        let wanted = integers(ty, block, unit % units)[column % UNIT];
+                        let (c, t) = (column % UNIT / 4, column % 4);
+                        let at = |vector: usize| {
+                            let unit = unit * layout.integer_bytes;
+                            u32::from(packed[unit + 64 * vector + 4 * (row - first) + t])
+                        };
+                        let low = || at(c % 4) >> (c / 4 * 4) & 15;
+                        let found = match bits {
+                            4 => low(),
+                            5 => low() | (at(4) >> c & 1) << 4,
+                            6 => low() | (at(4 + c / 4) >> (c % 4 * 2) & 3) << 4,
+                            _ => at(c),
+                        };
+                        assert_eq!(
+                            found,
+                            u32::from(wanted),
+                            "{ty:?}, row {row}, column {column}"
+                        );
+                    }
+                }
+            }
         }
-        return;
-    }
-    const LOW: u32 = 0x0f0f_0f0f;
-    for j in 0..4 {
-        put(j, (words[j] & LOW) | (words[4 + j] & LOW) << 4);
-    }
-    let mut top = [0_u32; 2];
-    for (c, word) in words.into_iter().enumerate() {
-        match BITS {
-            5 => top[0] |= (word >> 4 & 0x0101_0101) << c,
-            6 => top[c / 4] |= (word >> 4 & 0x0303_0303) << (c % 4 * 2),
-            _ => {}
-        }
-    }
-    if BITS > 4 {
-        put(4, top[0]);
-    }
-    if BITS > 5 {
-        put(5, top[1]);
     }
 }

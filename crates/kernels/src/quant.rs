@@ -65,7 +65,7 @@ impl QuantType {
     }
 
     /// Bytes of a block.
-    pub fn block_bytes(self) -> usize {
+    pub const fn block_bytes(self) -> usize {
         match self {
             QuantType::F32 => 4,
             QuantType::F16 | QuantType::BF16 => 2,
@@ -307,7 +307,7 @@ fn decode_q6k(b: &[u8; 210], y: &mut [f32; 256]) {
 ///
 /// # Panics
 /// For the float types, which have none, and when the block is cut short.
-#[inline(always)]
+#[cfg(test)]
 pub(crate) fn integers(ty: QuantType, block: &[u8], unit: usize) -> [u8; 32] {
     let two_halves = |nibbles: &[u8]| -> [u8; 32] {
         std::array::from_fn(|i| (nibbles[i % 16] >> (i / 16 * 4)) & 15)

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use idiolect_core::UserError;
-use idiolect_engine::{Engine, LoadOptions, LoadedModel};
+use idiolect_engine::{LoadOptions, LoadedModel};
 use idiolect_llm::{Cancel, ScoreRequest, TextModel, Token};
 
 use crate::{
@@ -83,13 +83,11 @@ pub(crate) fn bench(
     let threads = options
         .threads
         .unwrap_or_else(idiolect_engine::default_threads);
-    ctx.studio.models.check_memory(&file)?;
     // Loaded afresh, so that loading is measured and the threads are those asked for.
     let loading = Instant::now();
-    let loaded = crate::models::marked(ctx, &file.path, || {
-        Engine::load_with(&file.path, &file.id, &options)
-    })?
-    .told()?;
+    let opened = ctx.studio.models.opened(&file)?;
+    let loaded =
+        crate::models::marked(ctx, &file.path, || opened.load(&file.id, &options))?.told()?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let run = Run {
         vocabulary: loaded.info().vocabulary,

@@ -495,8 +495,8 @@ mod tests {
             bytes[middle] ^= 1;
         };
         let empty = |bytes: &mut Vec<u8>| bytes.clear();
-        type Damage<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
-        let damages: [Damage<'_>; 9] = [
+        type Damage<'a> = &'a dyn Fn(&mut Vec<u8>);
+        let damages: [(&str, Damage<'_>); 9] = [
             (STATE_FILE, &cut),
             (STATE_FILE, &flip),
             (STATE_FILE, &empty),

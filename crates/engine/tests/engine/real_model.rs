@@ -395,3 +395,54 @@ fn the_embedder_finds_likeness() {
         .fold(0.0, f32::max);
     assert!(gap < 1e-4, "padding changes nothing that matters: {gap}");
 }
+
+/// The estimate may be above the measured peak by this factor (it is an upper one), and below it by this one.
+const ESTIMATE_ABOVE: f64 = 1.6;
+const ESTIMATE_BELOW: f64 = 0.95;
+/// Set for the process that [`the_estimate_is_about_what_a_model_takes_at_every_level`] measures.
+const MEASURED: &str = "IDIOLECT_TEST_MEASURED_PEAK";
+
+/// A level's peak is that of a process of its own: this test, started again.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_estimate_is_about_what_a_model_takes_at_every_level() {
+    const TOKENS: usize = 1024;
+    let Some(path) = model("smollm2-135m-instruct.gguf") else {
+        return;
+    };
+    if std::env::var_os(MEASURED).is_some() {
+        let estimate = Engine::estimate(&path).unwrap().generation(TOKENS);
+        let model = Engine::load(&path, "smollm2-135m-instruct", DeviceWish::Cpu).unwrap();
+        let ids: Vec<Token> = (0..TOKENS as Token).map(|i| 1000 + i % 997).collect();
+        model.time(&ids, &[], &Cancel::new()).unwrap();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = peak.unwrap().trim().split(' ').next().unwrap();
+        let peak = 1024.0 * kilobytes.parse::<f64>().unwrap();
+        println!("measured {}", estimate as f64 / peak);
+        return;
+    }
+    for level in idiolect_engine::Level::available() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("real_model::the_estimate_is_about_what_a_model_takes_at_every_level")
+            .env(MEASURED, "1")
+            .env("IDIOLECT_CPU", level.name())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let ratio = said
+            .lines()
+            .find_map(|line| line.split_once("measured "))
+            .unwrap_or_else(|| panic!("{}: {said}", level.name()))
+            .1
+            .parse::<f64>()
+            .unwrap();
+        assert!(
+            (ESTIMATE_BELOW..ESTIMATE_ABOVE).contains(&ratio),
+            "{}: the estimate is {ratio:.2} times the peak",
+            level.name()
+        );
+        eprintln!("{}: {ratio:.2}", level.name());
+    }
+}

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use idiolect_core::{ErrorCode, UserError};
-use idiolect_engine::{Engine, Estimate, LoadOptions, LoadedModel, MiniLm};
+use idiolect_engine::{Engine, Estimate, LoadOptions, LoadedModel, MiniLm, Opened};
 use idiolect_llm::Embedder;
 
 use super::{
@@ -53,11 +53,8 @@ impl Registry {
         }
         // The old one goes first: two large models need not fit side by side.
         loaded.writer = None;
-        self.check_memory(&file)?;
-        let model = marked(ctx, &file.path, || {
-            Engine::load_with(&file.path, &file.id, &options)
-        })?
-        .told()?;
+        let opened = self.opened(&file)?;
+        let model = marked(ctx, &file.path, || opened.load(&file.id, &options))?.told()?;
         let writer = Writer {
             file,
             model: Arc::new(model),
@@ -67,14 +64,16 @@ impl Registry {
         Ok(writer)
     }
 
-    /// Refuses a file that free memory looks too short for, unless the person insists.
-    pub(crate) fn check_memory(&self, file: &ReadyModel) -> Result<(), UserError> {
-        if self.insists(&file.id) {
-            return Ok(());
+    /// Reads a file's header, and refuses one that free memory looks too short for, unless the person insists.
+    pub(crate) fn opened(&self, file: &ReadyModel) -> Result<Opened, UserError> {
+        let opened = Engine::open(&file.path).told()?;
+        // What cannot be estimated cannot be loaded either, and loading says why.
+        if !self.insists(&file.id)
+            && let Ok(estimate) = opened.estimate()
+        {
+            self.fit_of(&estimate).check(&file.id)?;
         }
-        // A file that cannot be estimated cannot be loaded either, and loading says why.
-        self.fit(&file.path)
-            .map_or(Ok(()), |fit| fit.check(&file.id))
+        Ok(opened)
     }
 
     /// What loading the file takes of the memory that is free now.

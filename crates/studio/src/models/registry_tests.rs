@@ -85,13 +85,13 @@ fn memory_is_asked_before_a_load_and_the_person_may_insist() {
         path: file,
         sha256: String::new(),
     };
-    let error = registry.check_memory(&ready).unwrap_err();
+    let error = registry.opened(&ready).unwrap_err();
     assert_eq!(error.code, ErrorCode::MemoryShort);
     registry.insist(Some("another".to_owned()));
-    assert!(registry.check_memory(&ready).is_err(), "of that one only");
+    assert!(registry.opened(&ready).is_err(), "of that one only");
     registry.insist(Some("tiny".to_owned()));
-    assert!(registry.check_memory(&ready).is_ok());
+    assert!(registry.opened(&ready).is_ok());
     registry.free_memory = || Some(u64::MAX);
     registry.insisted = Mutex::default();
-    assert!(registry.check_memory(&ready).is_ok());
+    assert!(registry.opened(&ready).is_ok());
 }
