@@ -18,9 +18,10 @@ pub(crate) type TileBuffer = [[f32; TILE_COLS]; TILE_ROWS];
 pub(crate) const WIDE_ROWS: usize = 6;
 /// Columns of a wide tile.
 pub(crate) const WIDE_COLS: usize = 64;
-/// As a tile, for few rows: rows (1 to 6), depth, a, b, c.
+/// As a tile, for more columns: rows (1 to 6), depth, a, b, how many floats behind those of b others lie that are read soon
+/// and may be brought near, c.
 pub(crate) type WideTile =
-    fn(usize, usize, Strided<'_>, Strided<'_>, &mut [[f32; WIDE_COLS]; WIDE_ROWS]);
+    fn(usize, usize, Strided<'_>, Strided<'_>, usize, &mut [[f32; WIDE_COLS]; WIDE_ROWS]);
 
 /// As two tiles with the same a: rows, depth, a, both b, both c.
 pub(crate) type PairTile = fn(usize, usize, Strided<'_>, [Strided<'_>; 2], &mut [TileBuffer; 2]);
@@ -65,8 +66,9 @@ pub(crate) struct Primitives {
     /// `c[r, 0..16] += sum over p of a[r, p] * b[p, 0..16]`: rows (1 to 12), depth, a, b, c. Each sum is in the order of
     /// p with fused multiply-add, so a result does not depend on how a product is cut into tiles.
     pub tile: fn(usize, usize, Strided<'_>, Strided<'_>, &mut TileBuffer),
-    /// The same, to the same bits, for 1 to 6 rows and 64 columns at a time: so few sums of a tile would wait for one another.
-    pub wide_tile: Option<WideTile>,
+    /// The same, to the same bits, for 1 to 6 rows and 64 columns at a time: so few sums of a tile would wait for one another,
+    /// and memory is read in order.
+    pub wide_tile: WideTile,
     /// Two tiles at once, to the same bits, where registers suffice: a's numbers are then read once for both.
     pub pair_tile: Option<PairTile>,
     /// Writes the transpose of up to sixteen rows, absent ones as zeros: rows, depth, from, to `[depth, 16]`.

@@ -1,7 +1,7 @@
 //! The decoder: packing, sharing and forking never change a row; training and inference are one computation.
 
 use candle_core::{Device, Tensor};
-use idiolect_engine::{Branch, LoadedModel, Precision, Sequence, Wanted};
+use idiolect_engine::{Branch, KvCache, LoadedModel, Precision, Sequence, Wanted};
 use idiolect_llm::{
     Cancel, LlmError, TextModel, Token,
     testing::{Storage, TinyGguf, tiny_gguf},
@@ -53,6 +53,46 @@ fn rows_do_not_depend_on_what_else_is_in_the_batch() {
             .flat_map(|t| alone(&model, t, precision))
             .collect();
         assert_eq!(packed, separate, "bit for bit at {precision:?}");
+    }
+}
+
+#[test]
+fn forks_that_share_a_long_prompt_write_what_they_would_alone() {
+    let model = tiny(&TinyGguf {
+        context: 1024,
+        ..TinyGguf::default()
+    });
+    let precision = Precision::Int8;
+    // Longer than a page and no whole number of them: the last page is the forks' own as soon as one writes to it.
+    let prompt = some_tokens(600, 3);
+    let mut first = model.decoder().cache(1).unwrap();
+    run(&model, &mut [Sequence::new(&mut first, &prompt)], precision);
+    let mut caches = vec![first.fork(600).unwrap(), first.fork(512).unwrap()];
+    caches.push(first.fork(300).unwrap());
+    caches.push(first);
+    let texts: Vec<Vec<Token>> = (10..14).map(|seed| some_tokens(5, seed)).collect();
+    let kept: Vec<usize> = caches.iter().map(KvCache::len).collect();
+    assert_eq!(kept, [600, 512, 300, 600]);
+    let mut written = vec![Vec::new(); 4];
+    for step in 0..5 {
+        let mut sequences: Vec<_> = caches
+            .iter_mut()
+            .zip(&texts)
+            .map(|(cache, text)| Sequence::new(cache, &text[step..=step]))
+            .collect();
+        let rows = run(&model, &mut sequences, precision);
+        written
+            .iter_mut()
+            .zip(rows)
+            .for_each(|(all, row)| all.push(row));
+    }
+    for ((written, text), kept) in written.into_iter().zip(&texts).zip(kept) {
+        let whole: Vec<Token> = prompt[..kept].iter().chain(text).copied().collect();
+        assert_eq!(
+            written,
+            alone(&model, &whole, precision)[kept..],
+            "after {kept}"
+        );
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{QuantType, quant};
 pub(crate) static AVX2: Primitives = Primitives {
     dequantize: |ty, bytes, out| unsafe { dequantize(ty, bytes, out) },
     tile: |rows, depth, a, b, c| unsafe { tile::tile(rows, depth, a, b, c) },
-    wide_tile: None,
+    wide_tile: |rows, depth, a, b, ahead, c| unsafe { tile::wide(rows, depth, a, b, ahead, c) },
     pair_tile: None,
     transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
     matrix: None,
@@ -48,8 +48,10 @@ static AVX512: Primitives =
     // SAFETY: AVX-512F is there wherever the table is used.
     Primitives {
         tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
+        wide_tile: |rows, depth, a, b, ahead, c| unsafe {
+            tile512::wide(rows, depth, a, b, ahead, c)
+        },
         pair_tile: Some(|rows, depth, a, b, c| unsafe { tile512::pair(rows, depth, a, b, c) }),
-        wide_tile: Some(|rows, depth, a, b, c| unsafe { tile512::wide(rows, depth, a, b, c) }),
         ..AVX2
     };
 

@@ -1,11 +1,12 @@
 //! The f32 microkernel: a small tile of a matrix product held in registers, and the transposition that feeds it.
 
 use std::arch::x86_64::{
-    __m256, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_permute2f128_ps,
-    _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    __m256, _MM_HINT_T1, _mm_prefetch, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_permute2f128_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_storeu_ps,
+    _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
-use crate::primitives::{TILE_COLS, TileBuffer};
+use crate::primitives::{TILE_COLS, TileBuffer, WIDE_COLS, WIDE_ROWS};
 use crate::slices::Strided;
 
 /// [`crate::primitives::Primitives::tile`] in two halves of six rows: twelve registers of sums each.
@@ -98,6 +99,81 @@ unsafe fn sized<const R: usize>(
         unsafe {
             _mm256_storeu_ps(row.as_mut_ptr(), sum[0]);
             _mm256_storeu_ps(row.as_mut_ptr().add(8), sum[1]);
+        }
+    }
+}
+
+/// [`crate::primitives::Primitives::wide_tile`] in quarters of three rows and 32 columns: twelve registers of sums each.
+///
+/// # Panics
+/// When `a` is not `[>= rows, >= depth]` or `b` is not `[>= depth, >= 64]`.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn wide(
+    rows: usize,
+    depth: usize,
+    a: Strided<'_>,
+    b: Strided<'_>,
+    ahead: usize,
+    c: &mut [[f32; WIDE_COLS]; WIDE_ROWS],
+) {
+    a.assert_holds(rows, depth);
+    b.assert_holds(depth, WIDE_COLS);
+    for first in (0..rows.min(WIDE_ROWS)).step_by(3) {
+        let (a, c) = (a.from(first * a.stride), &mut c[first..]);
+        for col in [0, WIDE_COLS / 2] {
+            // SAFETY: the shapes were just checked against the slices.
+            unsafe {
+                match rows - first {
+                    1 => wide_of::<1>(depth, a, b.from(col), ahead, c, col),
+                    2 => wide_of::<2>(depth, a, b.from(col), ahead, c, col),
+                    _ => wide_of::<3>(depth, a, b.from(col), ahead, c, col),
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `a` holds `[R, depth]`, `b` holds `[depth, 32]`, and `c` has R rows.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn wide_of<const R: usize>(
+    depth: usize,
+    a: Strided<'_>,
+    b: Strided<'_>,
+    ahead: usize,
+    c: &mut [[f32; WIDE_COLS]],
+    col: usize,
+) {
+    let mut sums = [[_mm256_setzero_ps(); 4]; R];
+    for (row, sums) in c.iter().zip(&mut sums) {
+        for (part, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: a row of the buffer is 64 floats, and `col` is 0 or 32.
+            *sum = unsafe { _mm256_loadu_ps(row.as_ptr().add(col + 8 * part)) };
+        }
+    }
+    let (a_start, b_start) = (a.values.as_ptr(), b.values.as_ptr());
+    for p in 0..depth {
+        // SAFETY: p < depth, r < R and the caller's promise.
+        unsafe {
+            let from = b_start.add(p * b.stride);
+            // Hints, which read nothing; a line of the cache is sixteen floats.
+            for part in 0..2 {
+                _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(ahead + 16 * part).cast());
+            }
+            for part in 0..4 {
+                let columns = _mm256_loadu_ps(from.add(8 * part));
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let factor = _mm256_broadcast_ss(&*a_start.add(r * a.stride + p));
+                    sums[part] = _mm256_fmadd_ps(factor, columns, sums[part]);
+                }
+            }
+        }
+    }
+    for (row, sums) in c.iter_mut().zip(sums) {
+        for (part, sum) in sums.into_iter().enumerate() {
+            // SAFETY: a row of the buffer is 64 floats, and `col` is 0 or 32.
+            unsafe { _mm256_storeu_ps(row.as_mut_ptr().add(col + 8 * part), sum) };
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The f32 microkernel with AVX-512: a row of a tile is one register.
 
 use std::arch::x86_64::{
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    _MM_HINT_T1, _mm_prefetch, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_storeu_ps,
 };
 
 use crate::primitives::{TILE_COLS, TileBuffer, WIDE_COLS, WIDE_ROWS};
@@ -167,6 +168,7 @@ pub(crate) fn wide(
     depth: usize,
     a: Strided<'_>,
     b: Strided<'_>,
+    ahead: usize,
     c: &mut [[f32; WIDE_COLS]; WIDE_ROWS],
 ) {
     a.assert_holds(rows, depth);
@@ -175,12 +177,12 @@ pub(crate) fn wide(
     unsafe {
         match rows {
             0 => {}
-            1 => wide_of::<1>(depth, a, b, c),
-            2 => wide_of::<2>(depth, a, b, c),
-            3 => wide_of::<3>(depth, a, b, c),
-            4 => wide_of::<4>(depth, a, b, c),
-            5 => wide_of::<5>(depth, a, b, c),
-            _ => wide_of::<6>(depth, a, b, c),
+            1 => wide_of::<1>(depth, a, b, ahead, c),
+            2 => wide_of::<2>(depth, a, b, ahead, c),
+            3 => wide_of::<3>(depth, a, b, ahead, c),
+            4 => wide_of::<4>(depth, a, b, ahead, c),
+            5 => wide_of::<5>(depth, a, b, ahead, c),
+            _ => wide_of::<6>(depth, a, b, ahead, c),
         }
     }
 }
@@ -193,6 +195,7 @@ unsafe fn wide_of<const R: usize>(
     depth: usize,
     a: Strided<'_>,
     b: Strided<'_>,
+    ahead: usize,
     c: &mut [[f32; WIDE_COLS]; WIDE_ROWS],
 ) {
     let mut sums = [[_mm512_setzero_ps(); 4]; R];
@@ -207,6 +210,10 @@ unsafe fn wide_of<const R: usize>(
         // SAFETY: p < depth, r < R and the caller's promise.
         unsafe {
             let from = b_start.add(p * b.stride);
+            // Hints, which read nothing; a line of the cache is sixteen floats.
+            for part in 0..4 {
+                _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(ahead + 16 * part).cast());
+            }
             let columns: [_; 4] = std::array::from_fn(|part| _mm512_loadu_ps(from.add(16 * part)));
             for (r, sums) in sums.iter_mut().enumerate() {
                 let factor = _mm512_set1_ps(*a_start.add(r * a.stride + p));

@@ -157,28 +157,25 @@ pub(super) fn attend(
         let count = KEYS.min(span.end - block);
         // How many of the block's positions lie in the cache.
         let cached = source.before.clamp(block, block + count) - block;
-        // A drawn token's few queries: all keys of the block at once.
-        let wide = with.wide_tile.filter(|_| n <= WIDE_ROWS && cached == count);
+        // All keys of the block at once, where they lie together.
+        let whole = cached == count;
+        // Floats to the next block, of keys as of values: it is brought near while the processor computes.
+        let ahead = if block + KEYS < span.end { KEYS * d } else { 0 };
         let scaled = Strided::new(queries.scaled, d);
         if cached > 0 {
             let keys = Strided::new(&page_keys[(block - first) * d..][..KEYS * d], KEYS);
-            match wide {
-                Some(wide) => {
+            if whole {
+                for row in (0..n).step_by(WIDE_ROWS) {
                     let mut tile = [[0.0; WIDE_COLS]; WIDE_ROWS];
-                    wide(n, d, scaled, keys, &mut tile);
-                    scores.copy_from_slice(&tile.as_flattened()[..n * KEYS]);
+                    let rows = WIDE_ROWS.min(n - row);
+                    (with.wide_tile)(rows, d, scaled.from(row * d), keys, ahead, &mut tile);
+                    let to = &mut scores[row * KEYS..][..rows * KEYS];
+                    to.copy_from_slice(&tile.as_flattened()[..rows * KEYS]);
                 }
-                None => {
-                    for first in (0..cached).step_by(TILE_COLS) {
-                        score(
-                            with,
-                            n,
-                            scaled,
-                            keys.from(first),
-                            scores,
-                            first..first + TILE_COLS,
-                        );
-                    }
+            } else {
+                for first in (0..cached).step_by(TILE_COLS) {
+                    let columns = first..first + TILE_COLS;
+                    score(with, n, scaled, keys.from(first), scores, columns);
                 }
             }
         }
@@ -217,19 +214,20 @@ pub(super) fn attend(
         }
         let scores = Strided::new(scores, KEYS);
         let values = Strided::new(page_values, d);
-        if let Some(wide) = wide.filter(|_| d.is_multiple_of(WIDE_COLS)) {
-            for col in (0..d).step_by(WIDE_COLS) {
-                let mut tile = [[0.0; WIDE_COLS]; WIDE_ROWS];
-                wide(
-                    n,
-                    count,
-                    scores,
-                    values.from((block - first) * d + col),
-                    &mut tile,
-                );
-                for (row, tile) in tile.iter().take(n).enumerate() {
-                    let to = &mut running.sums[row * d + col..][..WIDE_COLS];
-                    to.iter_mut().zip(tile).for_each(|(to, from)| *to += from);
+        if whole && d.is_multiple_of(WIDE_COLS) {
+            for row in (0..n).step_by(WIDE_ROWS) {
+                let rows = WIDE_ROWS.min(n - row);
+                for col in (0..d).step_by(WIDE_COLS) {
+                    let mut tile = [[0.0; WIDE_COLS]; WIDE_ROWS];
+                    let (scores, values) = (
+                        scores.from(row * KEYS),
+                        values.from((block - first) * d + col),
+                    );
+                    (with.wide_tile)(rows, count, scores, values, ahead, &mut tile);
+                    for (row, tile) in (row..).zip(&tile[..rows]) {
+                        let to = &mut running.sums[row * d + col..][..WIDE_COLS];
+                        to.iter_mut().zip(tile).for_each(|(to, from)| *to += from);
+                    }
                 }
             }
             continue;
