@@ -21,6 +21,7 @@ pub(crate) static AVX2: Primitives = Primitives {
     dequantize: |ty, bytes, out| unsafe { dequantize(ty, bytes, out) },
     tile: |rows, depth, a, b, c| unsafe { tile::tile(rows, depth, a, b, c) },
     wide_tile: |rows, depth, a, b, ahead, c| unsafe { tile::wide(rows, depth, a, b, ahead, c) },
+    wide_add: None,
     pair_tile: None,
     transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
     matrix: None,
@@ -51,6 +52,9 @@ static AVX512: Primitives =
         wide_tile: |rows, depth, a, b, ahead, c| unsafe {
             tile512::wide(rows, depth, a, b, ahead, c)
         },
+        wide_add: Some(|rows, depth, a, b, c, stride| unsafe {
+            tile512::wide_add(rows, depth, a, b, c, stride)
+        }),
         pair_tile: Some(|rows, depth, a, b, c| unsafe { tile512::pair(rows, depth, a, b, c) }),
         ..AVX2
     };
