@@ -143,7 +143,7 @@ pub(crate) fn bench_train(
         let started = Instant::now();
         writer
             .model
-            .with_team(|| -> Result<(), TrainError> {
+            .install(|| -> Result<(), TrainError> {
                 let (_, gradients) = loss_and_gradients(decoder, &weights, &packed)?;
                 optimizer.update(&gradients, learning_rate_at(step, 4, 1, 1e-4))?;
                 Ok(())

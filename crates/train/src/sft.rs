@@ -136,7 +136,7 @@ pub fn sft(
             let started = Instant::now();
             let batch = Batch::pack(rows.iter().map(|&row| train[row]));
             let rate = learning_rate_at(step, total, settings.warm_up, settings.learning_rate);
-            let (loss, norm) = model.with_team(|| -> Result<_, TrainError> {
+            let (loss, norm) = model.install(|| -> Result<_, TrainError> {
                 let (loss, gradients) = loss_and_gradients(decoder, &weights, &batch)?;
                 Ok((loss, optimizer.update(&gradients, rate)?))
             })?;
@@ -278,7 +278,7 @@ fn held_out_loss(
     }
     let mut total = 0.0;
     for rows in rows.chunks(EVALUATION_ROWS) {
-        total += model.with_team(|| evaluate(model.decoder(), lora, &Batch::pack(rows)))?;
+        total += model.install(|| evaluate(model.decoder(), lora, &Batch::pack(rows)))?;
     }
     Ok(Some(total / tokens as f64))
 }
