@@ -6,12 +6,15 @@ use idiolect_core::{
     ids::{AdapterId, ProfileId, RunId},
     sample::Sample,
 };
-use idiolect_engine::{Engine, LoraConfig, Target, TrainingShape, WEIGHTS_FILE};
+use idiolect_engine::{Engine, LoraConfig, Precision, Target, TrainingShape, WEIGHTS_FILE};
 use idiolect_llm::{LlmError, TextModel};
 use idiolect_persona::{briefs::Briefs, prompts};
 use idiolect_store::LeaseWords;
 use idiolect_text::{chunk, segment};
-use idiolect_train::{AdamWConfig, Control, Row, Settings, Trained, steps_of};
+use idiolect_train::{
+    AdamWConfig, Control, Decay, Example, Lessons as Learned, Objective, Packing, Row, Schedule,
+    Settings, Task, Trained, steps_of,
+};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -40,6 +43,10 @@ pub(crate) struct Lessons {
     pub(crate) held_out: Vec<Row>,
     pub(crate) words: u32,
     duplicates: u32,
+    /// Chunks that lost their end to the longest row.
+    cut: u32,
+    /// Chunks whose brief alone fills the longest row.
+    without_room: u32,
     pub(crate) samples: Vec<Sample>,
 }
 
@@ -55,6 +62,7 @@ pub(crate) fn lessons(
     let twins = chunk::near_duplicates(&texts);
     let briefs = Briefs::new(&texts);
     let mut duplicates = 0;
+    let (mut cut, mut without_room) = (0, 0);
     let mut kept: Vec<Sample> = Vec::new();
     let mut rows: Vec<Vec<Row>> = Vec::new();
     let mut words = 0;
@@ -63,7 +71,16 @@ pub(crate) fn lessons(
             duplicates += 1;
             continue;
         }
-        let chunks = chunks_of(writer, &briefs, &sample.text, settings)?;
+        let mut chunks = Vec::new();
+        for chunk in chunks_of(&sample.text, settings) {
+            match row(writer, &briefs.of(chunk, None), chunk, settings.max_length)? {
+                Some((row, lost)) => {
+                    cut += u32::from(lost > 0);
+                    chunks.push(row);
+                }
+                None => without_room += 1,
+            }
+        }
         if !chunks.is_empty() {
             words += sample.words;
             kept.push(sample.clone());
@@ -82,40 +99,33 @@ pub(crate) fn lessons(
         held_out,
         words,
         duplicates,
+        cut,
+        without_room,
         samples: kept,
     })
 }
 
-fn chunks_of(
-    writer: &Writer,
-    briefs: &Briefs,
-    text: &str,
-    settings: &SftSettings,
-) -> Result<Vec<Row>, UserError> {
-    let mut rows = Vec::new();
-    for span in chunk::chunks(text, settings.chunk_words as usize) {
-        let chunk = span.quote(text).trim();
-        if segment::word_count(chunk) >= FEWEST_CHUNK_WORDS {
-            rows.push(row(
-                writer,
-                &briefs.of(chunk, None),
-                chunk,
-                settings.max_length,
-            )?);
-        }
-    }
-    Ok(rows)
+fn chunks_of<'t>(text: &'t str, settings: &SftSettings) -> impl Iterator<Item = &'t str> {
+    let spans = chunk::chunks(text, settings.chunk_words as usize).into_iter();
+    spans
+        .map(|span| span.quote(text).trim())
+        .filter(|chunk| segment::word_count(chunk) >= FEWEST_CHUNK_WORDS)
 }
 
-/// Brief → text under the model's own template, the loss on the text and the end of the turn.
-fn row(writer: &Writer, brief: &str, text: &str, longest: u32) -> Result<Row, UserError> {
+/// Brief → text under the model's own template, the loss on the text and the end of the turn; how many tokens of the text were
+/// cut off. `None` where the brief leaves no room for a text.
+fn row(
+    writer: &Writer,
+    brief: &str,
+    text: &str,
+    longest: u32,
+) -> Result<Option<(Row, u32)>, UserError> {
     let model = &writer.model;
     let prompt = model.render(&prompts::bare(brief, None)).told()?;
-    let mut tokens = model.encode_prompt(&prompt).told()?;
-    let prompt = tokens.len();
-    tokens.extend(model.encode(text).told()?);
-    tokens.push(model.end_of_turn());
-    Ok(Row { tokens, prompt }.truncated(longest as usize))
+    let prompt = model.encode_prompt(&prompt).told()?;
+    let answer = model.encode(text).told()?;
+    let end = model.end_of_turn();
+    Ok(Row::fitted(&prompt, &answer, end, longest as usize))
 }
 
 /// Holds out about `wanted` rows: whole samples, while at least two others stay to train on.
@@ -165,7 +175,7 @@ pub(crate) fn preflight(
     let info = writer.model.info();
     // 6 × parameters floating-point operations a token at about 100 GFLOP/s, until a run has measured it here.
     let guess = 100e9 / (4.0 * info.parameters as f64);
-    let steps = steps_of(lessons.train.len(), &train);
+    let steps = steps_of(&Example::texts(&lessons.train), &train);
     let seconds = tokens as f64 * f64::from(settings.epochs) / speed.unwrap_or(guess) * 1.15;
     let needed = needed_bytes(&writer, &train, &lessons)?;
     let free = process::free_bytes();
@@ -185,6 +195,18 @@ pub(crate) fn preflight(
         advice.push(format!(
             "{} of {all} samples are left out: too short, twice there, or not in English.",
             all - lessons.samples.len()
+        ));
+    }
+    if lessons.without_room > 0 {
+        advice.push(format!(
+            "{} passages are left out, as their brief alone fills the longest row: allow longer rows.",
+            lessons.without_room
+        ));
+    }
+    if lessons.cut > 0 {
+        advice.push(format!(
+            "{} passages lose their last words to the longest row: allow longer rows or fewer words a passage.",
+            lessons.cut
         ));
     }
     if free > 0 && needed > free {
@@ -238,7 +260,7 @@ fn needed_bytes(writer: &Writer, settings: &Settings, lessons: &Lessons) -> Resu
         .max()
         .unwrap_or(0);
     let shape = TrainingShape {
-        tokens: longest * settings.batch,
+        tokens: longest * settings.packing.batch,
         lora: settings.lora.clone(),
     };
     Ok(Engine::estimate(&writer.file.path).told()?.training(&shape))
@@ -322,7 +344,7 @@ fn new_run(
         started_at: String::new(),
     };
     let run = ctx.studio.store.insert_run(&run).told()?;
-    let steps = steps_of(lessons.train.len(), &train_settings(settings)?);
+    let steps = steps_of(&Example::texts(&lessons.train), &train_settings(settings)?);
     ctx.emit(Event::RunStarted {
         run: run.clone(),
         steps,
@@ -391,13 +413,15 @@ fn train(
         }
     };
     let model = &writer.model;
-    let outcome = idiolect_train::sft(
+    let task = Task {
         model,
-        &lessons.train,
-        &lessons.held_out,
-        &settings,
-        &mut on_update,
-    );
+        lessons: Learned::Fixed(&Example::texts(&lessons.train)),
+        held_out: &Example::texts(&lessons.held_out),
+        settings: &settings,
+        from: None,
+        checkpoints: None,
+    };
+    let outcome = idiolect_train::run(task, &mut on_update);
     run.seconds = started.elapsed().as_secs_f64();
     if let Some(error) = failed_write {
         return Err(error.to_user());
@@ -509,13 +533,27 @@ pub(crate) fn train_settings(settings: &SftSettings) -> Result<Settings, UserErr
             alpha: settings.alpha,
             targets,
         },
-        learning_rate: settings.learning_rate,
-        warm_up: 4,
+        objective: Objective::Sft,
+        dropout: 0.0,
+        schedule: Schedule {
+            peak: settings.learning_rate,
+            warm_up: 4,
+            decay: Decay::Linear,
+            floor: 0.1,
+        },
+        optimizer: AdamWConfig::default(),
         epochs: settings.epochs,
-        batch: settings.batch as usize,
+        packing: Packing {
+            batch: settings.batch as usize,
+            tokens: None,
+            accumulate: 1,
+        },
+        measure_every: 0,
         seed: settings.seed,
         early_stop: settings.early_stop,
-        optimizer: AdamWConfig::default(),
+        stop_below: None,
+        precision: Precision::F32,
+        recompute: false,
     })
 }
 

@@ -5,9 +5,7 @@ use std::time::Instant;
 use idiolect_core::{ErrorCode, UserError, draft::AdapterUse};
 use idiolect_engine::{LoraConfig, LoraWeights, Target};
 use idiolect_llm::{ScoreRequest, TextModel, Token};
-use idiolect_train::{
-    AdamW, AdamWConfig, Batch, Row, TrainError, learning_rate_at, loss_and_gradients,
-};
+use idiolect_train::{AdamW, AdamWConfig, Batch, Row, TrainError, loss_and_gradients};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -122,10 +120,8 @@ pub(crate) fn bench_train(
         targets: chosen,
     };
     let weights = LoraWeights::new(&config, decoder.config(), decoder.device(), 1).told()?;
-    let vars = weights.vars().into_iter().map(|(_, var)| var);
-    let mut optimizer = AdamW::new(vars, AdamWConfig::default())
-        .map_err(TrainError::from)
-        .told()?;
+    let mut parameters = weights.parameters().map_err(TrainError::from).told()?;
+    let mut optimizer = AdamW::new(parameters.len(), AdamWConfig::default());
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let vocabulary = decoder.config().vocabulary as u32;
     let rows: Vec<Row> = (0..batch)
@@ -145,7 +141,8 @@ pub(crate) fn bench_train(
             .model
             .install(|| -> Result<(), TrainError> {
                 let (_, gradients) = loss_and_gradients(decoder, &weights, &packed)?;
-                optimizer.update(&gradients, learning_rate_at(step, 4, 1, 1e-4))?;
+                optimizer.update(&mut parameters, gradients.values(), 1e-4)?;
+                weights.set_parameters(&parameters)?;
                 Ok(())
             })
             .told()?;

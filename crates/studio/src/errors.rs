@@ -57,12 +57,18 @@ fn from_persona(error: PersonaError) -> UserError {
 fn from_train(error: TrainError) -> UserError {
     let (code, hint) = match error {
         TrainError::Model(error) => return from_llm(error),
+        TrainError::Files(error) => return from_io("Keeping the training's state", &error),
         TrainError::NoData => (ErrorCode::NotEnough, "Add more samples."),
         TrainError::Settings(_) => (ErrorCode::Usage, "Change the setting and start again."),
         TrainError::Diverged(_) => (
             ErrorCode::Internal,
             "Start again with a smaller learning rate.",
         ),
+        TrainError::Checkpoint(_) => (
+            ErrorCode::Corrupt,
+            "Start the training anew; what was trained before stays as it is.",
+        ),
+        TrainError::Drafts(_) => (ErrorCode::Internal, "Try again."),
         TrainError::Device(_) => (
             ErrorCode::Internal,
             "Try again; if it comes back, choose the CPU in Settings.",

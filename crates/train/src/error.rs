@@ -12,6 +12,15 @@ pub enum TrainError {
     /// The loss is not a number any more.
     #[error("the loss stopped being a number at step {0}; a smaller learning rate helps")]
     Diverged(u32),
+    /// A checkpoint that cannot be used, and why.
+    #[error("the checkpoint cannot be used: {0}")]
+    Checkpoint(String),
+    /// The caller's drafts failed, in its own words.
+    #[error("the model's own drafts could not be had: {0}")]
+    Drafts(String),
+    /// Files of checkpoints.
+    #[error("a checkpoint could not be written or read: {0}")]
+    Files(#[from] std::io::Error),
     /// The model or the adapter's files.
     #[error(transparent)]
     Model(#[from] idiolect_llm::LlmError),

@@ -1,8 +1,15 @@
 //! Loss of a packed batch and its gradients, through the engine's decoder.
 
-use idiolect_engine::{Decoder, Gradients, LoraWeights, Precision, Texts, Trace, TrainOptions};
+use idiolect_engine::{
+    Decoder, Gradients, LoadedModel, LoraWeights, Precision, Trace, TrainOptions,
+};
 
-use crate::{TrainError, data::Batch};
+use crate::{
+    TrainError,
+    data::{Batch, Example, usable},
+    objective::Objective,
+    passes::{Passes, Whole, texts},
+};
 
 /// Summed negative log-likelihood (nats) of a batch's answer tokens under base + LoRA; no gradients.
 ///
@@ -44,10 +51,39 @@ pub fn loss_and_gradients(
     Ok((sum / n as f64, gradients))
 }
 
-fn texts(batch: &Batch) -> Texts<'_> {
-    Texts {
-        tokens: &batch.tokens,
-        lengths: &batch.lengths,
-        targets: &batch.targets,
-    }
+/// An objective's mean over examples and its gradients, as a step of [`crate::run`] computes them in one pass. `reference` is
+/// what pairs and thumbs are compared with, the bare model where absent; `shift` is KTO's zero point.
+///
+/// # Errors
+/// Examples of another kind, or without an answer; the device's.
+pub fn objective_and_gradients(
+    model: &LoadedModel,
+    objective: &Objective,
+    examples: &[Example],
+    (lora, reference): (&LoraWeights, Option<&LoraWeights>),
+    shift: f64,
+    options: &TrainOptions,
+) -> Result<(f64, Gradients), TrainError> {
+    let (examples, _) = usable(examples)?;
+    let mut passes = Passes::new(model, *options);
+    let references = if objective.needs_reference() {
+        passes.scores(&examples, reference)?
+    } else {
+        vec![[0.0; 2]; examples.len()]
+    };
+    let mut gradients = Gradients::zeros(lora);
+    let whole = Whole {
+        weight: examples.iter().map(|e| e.weight()).sum(),
+        shift,
+    };
+    let batch = (&examples[..], &references[..]);
+    let sum = passes.learn(
+        objective,
+        batch,
+        whole,
+        options.dropout,
+        lora,
+        &mut gradients,
+    )?;
+    Ok((sum.mean(), gradients))
 }
