@@ -4,11 +4,13 @@ use idiolect_engine::{
     Decoder, Dropout, Gradients, Level, LoraConfig, LoraWeights, Precision, Target, Texts, Trace,
     TrainOptions,
 };
-use idiolect_llm::{Token, testing::TinyGguf};
+use idiolect_llm::{TextModel as _, Token, testing::TinyGguf};
 
 use crate::{
     architectures::decoder,
+    fixture,
     lora::{all_linears, weights_for},
+    real_model::smollm2,
     recorded::recorded,
 };
 
@@ -420,4 +422,74 @@ fn what_does_not_fit_is_refused() {
     };
     let nll = decoder.train_score(&nothing, None, Precision::F32, &mut trace);
     assert!(nll.unwrap().is_empty());
+}
+
+/// Losses of the default model along a short run, nats a token: the two runs' weights drift apart a little.
+const CURVE_TOLERANCE: f64 = 0.02;
+
+/// A run in bfloat16 takes the same course as one in f32: what is rounded there are the factors of products with frozen weights,
+/// not what is trained.
+#[test]
+fn a_run_in_bfloat16_takes_the_course_of_one_in_f32() {
+    let Some(model) = smollm2() else {
+        return;
+    };
+    let decoder = model.decoder();
+    let tokens = model.encode(&fixture("perplexity_text.txt")).unwrap();
+    let lengths = [96, 96];
+    let tokens = &tokens[..lengths.iter().sum()];
+    let following = tokens.iter().copied().enumerate();
+    let targets: Vec<Option<Token>> = following
+        .map(|(i, _)| tokens.get(i + 1).copied().filter(|_| i % 96 != 95))
+        .collect();
+    let texts = Texts {
+        tokens,
+        lengths: &lengths,
+        targets: &targets,
+    };
+    let count = targets.iter().flatten().count() as f64;
+    let curve = |precision: Precision| -> Vec<f64> {
+        let lora = LoraWeights::new(&all_linears(), model.config(), decoder.device(), 1).unwrap();
+        let options = TrainOptions {
+            precision,
+            ..TrainOptions::default()
+        };
+        let (mut trace, mut gradients) = (Trace::new(), Gradients::zeros(&lora));
+        let weights = vec![1.0 / count as f32; tokens.len()];
+        let mut parameters = lora.parameters().unwrap();
+        let mut moments = vec![[0.0_f32; 2]; parameters.len()];
+        model.with_team(|| {
+            let steps = 1..=8;
+            let step = |step: i32| {
+                gradients.clear();
+                let nll = decoder.train_forward(&texts, &lora, &options, &mut trace);
+                decoder
+                    .train_backward(&mut trace, &weights, &lora, &mut gradients)
+                    .unwrap();
+                // Adam (Kingma & Ba 2015).
+                let slopes = moments.iter_mut().zip(gradients.values());
+                for (value, ([first, second], g)) in parameters.iter_mut().zip(slopes) {
+                    *first = 0.9 * *first + 0.1 * g;
+                    *second = 0.99 * *second + 0.01 * g * g;
+                    let unbiased = [
+                        *first / (1.0 - 0.9_f32.powi(step)),
+                        *second / (1.0 - 0.99_f32.powi(step)),
+                    ];
+                    *value -= 1e-3 * unbiased[0] / (unbiased[1].sqrt() + 1e-8);
+                }
+                lora.set_parameters(&parameters).unwrap();
+                nll.unwrap().iter().map(|n| f64::from(*n)).sum::<f64>() / count
+            };
+            steps.map(step).collect()
+        })
+    };
+    let (exact, rounded) = (curve(Precision::F32), curve(Precision::Bf16));
+    println!("f32 {exact:.4?}\nbf16 {rounded:.4?}");
+    assert!(exact[7] < exact[0] - 0.3, "it learns: {exact:?}");
+    for (exact, rounded) in exact.iter().zip(&rounded) {
+        assert!(
+            (exact - rounded).abs() < CURVE_TOLERANCE,
+            "{exact} {rounded}"
+        );
+    }
 }
