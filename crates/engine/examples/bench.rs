@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     for precision in [Precision::F32, Precision::Bf16] {
         if wants("train") || wants(&format!("train-{precision:?}")) {
-            for recompute in [false, true] {
+            for recompute in [true, false] {
                 let options = TrainOptions {
                     precision,
                     recompute,
@@ -52,10 +52,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let again = if recompute { ", computed again" } else { "" };
                 let what = format!("train 4 x 256, all linears, r 8, {precision:?}{again}");
                 report(&what, 1024, runs, || train(&model, &options, &mut trace));
+                println!("  most memory so far: {}", most_memory());
             }
         }
     }
     Ok(())
+}
+
+/// As Linux says it; nothing elsewhere.
+fn most_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.unwrap_or("unknown").trim().to_owned()
 }
 
 /// Seconds on the clock and on the processor since it was made.
