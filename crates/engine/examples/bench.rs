@@ -1,5 +1,5 @@
 //! Prompt, decode and training speed of a model file, best of several runs:
-//! `cargo run --release -p idiolect-engine --example bench -- MODEL [RUNS] [prompt|decode|train]`.
+//! `cargo run --release -p idiolect-engine --example bench -- MODEL [RUNS] [prompt|decode|train|train-F32|train-Bf16]`.
 //!
 //! On a busy machine the processor's milliseconds a token (all threads together) say more than the wall clock.
 
@@ -7,8 +7,8 @@ use std::{path::PathBuf, time::Instant};
 
 use candle_core::Device;
 use idiolect_engine::{
-    Engine, GENERATE_PRECISION, LoadOptions, LoadedModel, LoraConfig, LoraWeights,
-    PROMPT_PRECISION, Precision, Sequence, Target, Wanted,
+    Engine, GENERATE_PRECISION, Gradients, LoadOptions, LoadedModel, LoraConfig, LoraWeights,
+    PROMPT_PRECISION, Precision, Sequence, Target, Texts, Trace, TrainOptions, Wanted,
 };
 use idiolect_llm::{DeviceWish, Token};
 
@@ -40,12 +40,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if wants("decode") {
         report("decode 64 after 512", 64, runs, || decode(&model, 512, 64));
     }
-    if wants("train") {
-        report("train 4 x 256, all linears, r 8", 1024, runs.min(2), || {
-            train(&model)
-        });
+    for precision in [Precision::F32, Precision::Bf16] {
+        if wants("train") || wants(&format!("train-{precision:?}")) {
+            for recompute in [true, false] {
+                let options = TrainOptions {
+                    precision,
+                    recompute,
+                    dropout: None,
+                };
+                let mut trace = Trace::new();
+                let again = if recompute { ", computed again" } else { "" };
+                let what = format!("train 4 x 256, all linears, r 8, {precision:?}{again}");
+                report(&what, 1024, runs, || train(&model, &options, &mut trace));
+                println!("  most memory so far: {}", most_memory());
+            }
+        }
     }
     Ok(())
+}
+
+/// As Linux says it; nothing elsewhere.
+fn most_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.unwrap_or("unknown").trim().to_owned()
 }
 
 /// Seconds on the clock and on the processor since it was made.
@@ -138,7 +156,7 @@ fn step(
     assert_eq!(logits.dims()[0], 1, "one row of logits");
 }
 
-fn train(model: &LoadedModel) -> (f64, f64) {
+fn train(model: &LoadedModel, options: &TrainOptions, trace: &mut Trace) -> (f64, f64) {
     let lora = LoraConfig {
         rank: 8,
         alpha: 16.0,
@@ -149,24 +167,21 @@ fn train(model: &LoadedModel) -> (f64, f64) {
     let targets: Vec<_> = (0..1024)
         .map(|i| (i % 256 != 255).then(|| tokens[i + 1]))
         .collect();
-    model.install(|| {
+    let texts = Texts {
+        tokens: &tokens,
+        lengths: &[256; 4],
+        targets: &targets,
+    };
+    let (decoder, mut gradients) = (model.decoder(), Gradients::zeros(&lora));
+    model.with_team(|| {
         let watch = Watch::start();
-        let hidden = model
-            .decoder()
-            .forward_train(&tokens, &[256; 4], Some(&lora))
-            .expect("it runs");
-        let loss = model
-            .decoder()
-            .token_nll(&hidden, &targets)
-            .and_then(|l| l.mean_all())
-            .expect("it runs");
+        let nll = decoder.train_forward(&texts, &lora, options, trace);
+        let weights = vec![1.0 / 1020.0; nll.expect("it runs").len()];
         let forward = watch.read();
-        let gradients = loss.backward().expect("it runs");
+        decoder
+            .train_backward(trace, &weights, &lora, &mut gradients)
+            .expect("it runs");
         let whole = watch.read();
-        assert!(
-            gradients.get(&lora.vars()[1].1).is_some(),
-            "there are gradients"
-        );
         println!(
             "  forward {:.2} s ({:.2} s of processor), backward {:.2} s ({:.2} s)",
             forward.0,

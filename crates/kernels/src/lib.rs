@@ -7,6 +7,7 @@
 //!
 //! Work is spread over the thread's [`Team`] where one is installed, else over the current rayon pool; results do not depend on the number of threads.
 
+mod accumulate;
 mod error;
 mod level;
 mod mapped;

@@ -23,6 +23,9 @@ pub(crate) const WIDE_COLS: usize = 64;
 pub(crate) type WideTile =
     fn(usize, usize, Strided<'_>, Strided<'_>, usize, &mut [[f32; WIDE_COLS]; WIDE_ROWS]);
 
+/// Safe where c is good for so many rows of 64 floats that nobody else uses.
+pub(crate) type WideAdd = unsafe fn(usize, usize, Strided<'_>, Strided<'_>, *mut f32, usize);
+
 /// As two tiles with the same a: rows, depth, a, both b, both c.
 pub(crate) type PairTile = fn(usize, usize, Strided<'_>, [Strided<'_>; 2], &mut [TileBuffer; 2]);
 
@@ -69,6 +72,8 @@ pub(crate) struct Primitives {
     /// The same, to the same bits, for 1 to 6 rows and 64 columns at a time: so few sums of a tile would wait for one another,
     /// and memory is read in order.
     pub wide_tile: WideTile,
+    /// `c[rows, 0..64] += a · b` where c lies, for 1 to 6 rows: rows, depth, a, b, c and how far its rows are apart.
+    pub wide_add: Option<WideAdd>,
     /// Two tiles at once, to the same bits, where registers suffice: a's numbers are then read once for both.
     pub pair_tile: Option<PairTile>,
     /// Writes the transpose of up to sixteen rows, absent ones as zeros: rows, depth, from, to `[depth, 16]`.

@@ -178,3 +178,73 @@ impl Decoder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+    use idiolect_kernels::Level;
+    use idiolect_llm::testing::TinyGguf;
+
+    use super::*;
+    use crate::{gguf::Gguf, lora::LoraConfig};
+
+    /// f32 sums in another order, over two layers.
+    const TOLERANCE: f32 = 1e-4;
+
+    /// The reference in tensors draws the same masks.
+    #[test]
+    fn dropout_agrees_with_the_reference() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.gguf");
+        std::fs::write(&path, TinyGguf::default().file().to_bytes()).unwrap();
+        let level = Level::detect().unwrap();
+        let gguf = Gguf::open(&path).unwrap();
+        let decoder = Decoder::from_gguf(&gguf, &Device::Cpu, level).unwrap();
+        let config = LoraConfig {
+            rank: 4,
+            alpha: 8.0,
+            targets: Target::ALL.to_vec(),
+        };
+        let lora = LoraWeights::new(&config, decoder.config(), &Device::Cpu, 1).unwrap();
+        for (_, factors) in lora.factors() {
+            let b = Tensor::full(0.05_f32, factors.b.shape(), &Device::Cpu).unwrap();
+            factors.b.set(&b).unwrap();
+        }
+        let tokens: Vec<Token> = (0..20).map(|i| i * 11 % 200).collect();
+        let texts = Texts {
+            tokens: &tokens,
+            lengths: &[13, 7],
+            targets: &[Some(5); 20],
+        };
+        let options = TrainOptions {
+            dropout: Some(Dropout {
+                probability: 0.3,
+                seed: 1,
+                pass: 9,
+            }),
+            ..TrainOptions::default()
+        };
+        let (mut trace, mut own, mut expected) = (
+            Trace::new(),
+            Gradients::zeros(&lora),
+            Gradients::zeros(&lora),
+        );
+        let nll = decoder.train_forward(&texts, &lora, &options, &mut trace);
+        decoder
+            .train_backward(&mut trace, &[0.5; 20], &lora, &mut own)
+            .unwrap();
+        let reference = decoder.forward_composed(&texts, &lora, &options, &mut trace);
+        decoder
+            .train_backward(&mut trace, &[0.5; 20], &lora, &mut expected)
+            .unwrap();
+        for (a, b) in nll.unwrap().iter().zip(reference.unwrap()) {
+            assert!((a - b).abs() < TOLERANCE, "{a}, {b}");
+        }
+        for (a, b) in own.tensors().zip(expected.tensors()) {
+            let largest = b.iter().fold(1e-3_f32, |most, g| most.max(g.abs()));
+            for (a, b) in a.iter().zip(b) {
+                assert!((a - b).abs() < TOLERANCE * largest.max(1.0), "{a}, {b}");
+            }
+        }
+    }
+}

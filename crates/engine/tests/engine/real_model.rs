@@ -36,7 +36,7 @@ fn model(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-fn smollm2() -> Option<&'static LoadedModel> {
+pub(crate) fn smollm2() -> Option<&'static LoadedModel> {
     static MODEL: OnceLock<Option<LoadedModel>> = OnceLock::new();
     MODEL
         .get_or_init(|| {

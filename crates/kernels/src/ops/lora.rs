@@ -4,7 +4,8 @@
 
 use super::dropout::DropoutMask;
 use crate::Level;
-use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer};
+use crate::accumulate::add_product;
+use crate::primitives::{Primitives, TILE_COLS, TILE_ROWS, TileBuffer, WIDE_COLS};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
 
@@ -104,20 +105,17 @@ pub fn lora_forward(
                 }
             }),
         }
-        let factors = Strided::new(factors, rank);
-        let across = outputs.next_multiple_of(TILE_COLS);
-        product(
-            with,
-            factors,
-            (rows.len(), rank),
-            (&b_across, across),
-            |i, col, sums| {
-                let width = (outputs - col).min(TILE_COLS);
-                // SAFETY: as above.
-                let to = unsafe { y.part(rows.start + i, col, width) };
-                to.iter_mut().zip(sums).for_each(|(to, sum)| *to += *sum);
-            },
+        if outputs == 0 {
+            return;
+        }
+        let (factors, across) = (
+            Strided::new(factors, rank),
+            outputs.next_multiple_of(TILE_COLS),
         );
+        let to = y.rectangle(rows.start, rows.len(), 0, outputs);
+        let shape = (rows.len(), rank, outputs);
+        // SAFETY: as above.
+        unsafe { add_product(with, shape, factors, Strided::new(&b_across, across), to) };
     });
 }
 
@@ -215,22 +213,24 @@ pub fn lora_backward(
         }
         let rows = task * ROWS..m.min((task + 1) * ROWS);
         let slopes = Strided::new(&back[rows.start * rank..], rank);
-        product(
-            with,
-            slopes,
-            (rows.len(), rank),
-            (&a_rows, across),
-            |i, col, sums| {
-                let width = (inputs - col).min(TILE_COLS);
-                let sums = &mut sums[..width];
-                if let Some(mask) = &lora.dropout {
-                    mask.apply_from(rows.start + i, col, sums);
-                }
+        let (a_rows, shape) = (Strided::new(&a_rows, across), (rows.len(), rank, inputs));
+        let Some(mask) = &lora.dropout else {
+            let to = dx.rectangle(rows.start, rows.len(), 0, inputs);
+            // SAFETY: tasks have rows of their own.
+            return unsafe { add_product(with, shape, slopes, a_rows, to) };
+        };
+        with_scratch(rows.len() * inputs, |dropped| {
+            dropped.fill(0.0);
+            let to = (dropped.as_mut_ptr(), inputs);
+            // SAFETY: the scratch memory is this task's.
+            unsafe { add_product(with, shape, slopes, a_rows, to) };
+            for (i, dropped) in dropped.chunks_exact_mut(inputs).enumerate() {
+                mask.apply(rows.start + i, dropped);
                 // SAFETY: tasks have rows of their own.
-                let to = unsafe { dx.part(rows.start + i, col, width) };
-                to.iter_mut().zip(sums).for_each(|(to, sum)| *to += *sum);
-            },
-        );
+                let to = unsafe { dx.part(rows.start + i, 0, inputs) };
+                to.iter_mut().zip(dropped).for_each(|(to, sum)| *to += *sum);
+            }
+        });
     });
 }
 
@@ -238,7 +238,7 @@ pub fn lora_backward(
 fn stripe(columns: usize) -> usize {
     columns
         .div_ceil(2 * team::threads())
-        .next_multiple_of(TILE_COLS)
+        .next_multiple_of(WIDE_COLS)
         .min(STRIPE)
 }
 
@@ -315,21 +315,9 @@ fn sums_of_columns(
             } else {
                 Strided::new(&values[first * cols + left..], cols)
             };
-            for col in (0..wide).step_by(TILE_COLS) {
-                for row in (0..rank).step_by(TILE_ROWS) {
-                    let tall = TILE_ROWS.min(rank - row);
-                    let mut tile = TileBuffer::default();
-                    let place = |i: usize| (row + i) * wide + col;
-                    for (i, tile) in tile.iter_mut().take(tall).enumerate() {
-                        tile.copy_from_slice(&sums[place(i)..][..TILE_COLS]);
-                    }
-                    let factors = across.from(row * m + first);
-                    (with.tile)(tall, depth, factors, values.from(col), &mut tile);
-                    for (i, tile) in tile.iter().take(tall).enumerate() {
-                        sums[place(i)..][..TILE_COLS].copy_from_slice(tile);
-                    }
-                }
-            }
+            let (across, shape) = (across.from(first), (rank, depth, wide));
+            // SAFETY: the scratch memory is this task's.
+            unsafe { add_product(with, shape, across, values, (sums.as_mut_ptr(), wide)) };
         }
         for (row, sums) in sums.chunks_exact(wide).enumerate() {
             // SAFETY: tasks have columns of their own.

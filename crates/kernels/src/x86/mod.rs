@@ -21,6 +21,7 @@ pub(crate) static AVX2: Primitives = Primitives {
     dequantize: |ty, bytes, out| unsafe { dequantize(ty, bytes, out) },
     tile: |rows, depth, a, b, c| unsafe { tile::tile(rows, depth, a, b, c) },
     wide_tile: |rows, depth, a, b, ahead, c| unsafe { tile::wide(rows, depth, a, b, ahead, c) },
+    wide_add: None,
     pair_tile: None,
     transpose: |rows, depth, from, to| unsafe { tile::transpose(rows, depth, from, to) },
     matrix: None,
@@ -28,29 +29,45 @@ pub(crate) static AVX2: Primitives = Primitives {
     packed: |ty, groups, x, out| unsafe { packed256::dot(ty, groups, x, out) },
     panel_rows: 4,
     unpack: |ty, group, units, from, to| unsafe { unpack256::unpack(ty, group, units, from, to) },
-    rms_norm: |x, weight, eps, y| unsafe { rows::rms_norm(x, weight, eps, y) },
+    rms_norm: |x, weight, eps, y| unsafe { rows::avx2::rms_norm(x, weight, eps, y) },
     rms_norm_backward: |x, weight, eps, dy, dx| unsafe {
-        rows::rms_norm_backward(x, weight, eps, dy, dx)
+        rows::avx2::rms_norm_backward(x, weight, eps, dy, dx)
     },
-    gated: |activation, gate, up, y| unsafe { rows::gated(activation, gate, up, y) },
+    gated: |activation, gate, up, y| unsafe { rows::avx2::gated(activation, gate, up, y) },
     gated_backward: |activation, gate, up, dy, dgate, dup| unsafe {
-        rows::gated_backward(activation, gate, up, dy, dgate, dup)
+        rows::avx2::gated_backward(activation, gate, up, dy, dgate, dup)
     },
-    log_sum_exp: |x| unsafe { rows::log_sum_exp(x) },
-    scaled_exp: |x, shift, scale| unsafe { rows::scaled_exp(x, shift, scale) },
-    max: |x| unsafe { rows::max(x) },
-    sum: |x| unsafe { rows::sum(x) },
-    exp_each: |x, shifts| unsafe { rows::exp_each(x, shifts) },
+    log_sum_exp: |x| unsafe { rows::avx2::log_sum_exp(x) },
+    scaled_exp: |x, shift, scale| unsafe { rows::avx2::scaled_exp(x, shift, scale) },
+    max: |x| unsafe { rows::avx2::max(x) },
+    sum: |x| unsafe { rows::avx2::sum(x) },
+    exp_each: |x, shifts| unsafe { rows::avx2::exp_each(x, shifts) },
 };
 
 /// The same with the tile of AVX-512.
 static AVX512: Primitives =
-    // SAFETY: AVX-512F is there wherever the table is used.
+    // SAFETY: AVX-512F, BW and VL are there wherever the table is used.
     Primitives {
         tile: |rows, depth, a, b, c| unsafe { tile512::tile(rows, depth, a, b, c) },
         wide_tile: |rows, depth, a, b, ahead, c| unsafe {
             tile512::wide(rows, depth, a, b, ahead, c)
         },
+        rms_norm: |x, weight, eps, y| unsafe { rows::avx512::rms_norm(x, weight, eps, y) },
+        rms_norm_backward: |x, weight, eps, dy, dx| unsafe {
+            rows::avx512::rms_norm_backward(x, weight, eps, dy, dx)
+        },
+        gated: |activation, gate, up, y| unsafe { rows::avx512::gated(activation, gate, up, y) },
+        gated_backward: |activation, gate, up, dy, dgate, dup| unsafe {
+            rows::avx512::gated_backward(activation, gate, up, dy, dgate, dup)
+        },
+        log_sum_exp: |x| unsafe { rows::avx512::log_sum_exp(x) },
+        scaled_exp: |x, shift, scale| unsafe { rows::avx512::scaled_exp(x, shift, scale) },
+        max: |x| unsafe { rows::avx512::max(x) },
+        sum: |x| unsafe { rows::avx512::sum(x) },
+        exp_each: |x, shifts| unsafe { rows::avx512::exp_each(x, shifts) },
+        wide_add: Some(|rows, depth, a, b, c, stride| unsafe {
+            tile512::wide_add(rows, depth, a, b, c, stride)
+        }),
         pair_tile: Some(|rows, depth, a, b, c| unsafe { tile512::pair(rows, depth, a, b, c) }),
         ..AVX2
     };

@@ -62,13 +62,13 @@ fn lane_sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {
     lanes[0]
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn sum(x: &[f32]) -> f32 {
+#[inline(always)]
+fn sum(x: &[f32]) -> f32 {
     lane_sum(x.len(), |i| x[i])
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn max(x: &[f32]) -> f32 {
+#[inline(always)]
+fn max(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (whole, rest) = x.as_chunks::<LANES>();
     for chunk in whole {
@@ -83,23 +83,23 @@ pub(super) fn max(x: &[f32]) -> f32 {
         .fold(f32::NEG_INFINITY, f32::max)
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[inline(always)]
 fn inverse_rms(x: &[f32], eps: f32) -> f32 {
     (lane_sum(x.len(), |i| x[i] * x[i]) / x.len() as f32 + eps)
         .sqrt()
         .recip()
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
+#[inline(always)]
+fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
     let r = inverse_rms(x, eps);
     for ((y, x), w) in y.iter_mut().zip(x).zip(weight) {
         *y = x * r * w;
     }
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn rms_norm_backward(x: &[f32], weight: &[f32], eps: f32, dy: &[f32], dx: &mut [f32]) {
+#[inline(always)]
+fn rms_norm_backward(x: &[f32], weight: &[f32], eps: f32, dy: &[f32], dx: &mut [f32]) {
     let n = x.len();
     let (weight, dy) = (&weight[..n], &dy[..n]);
     let r = inverse_rms(x, eps);
@@ -115,16 +115,16 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn gated(activation: Activation, gate: &[f32], up: &[f32], y: &mut [f32]) {
+#[inline(always)]
+fn gated(activation: Activation, gate: &[f32], up: &[f32], y: &mut [f32]) {
     let (c, d) = activation.coefficients();
     for ((y, &g), &u) in y.iter_mut().zip(gate).zip(up) {
         *y = g * sigmoid(c * g * (d * g).mul_add(g, 1.0)) * u;
     }
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn gated_backward(
+#[inline(always)]
+fn gated_backward(
     activation: Activation,
     gate: &[f32],
     up: &[f32],
@@ -141,25 +141,60 @@ pub(super) fn gated_backward(
     }
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn log_sum_exp(x: &[f32]) -> f32 {
+#[inline(always)]
+fn log_sum_exp(x: &[f32]) -> f32 {
     let max = max(x);
     max + lane_sum(x.len(), |i| exp(x[i] - max)).ln()
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn scaled_exp(x: &mut [f32], shift: f32, scale: f32) {
+#[inline(always)]
+fn scaled_exp(x: &mut [f32], shift: f32, scale: f32) {
     for x in x {
         *x = exp(*x - shift) * scale;
     }
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn exp_each(x: &mut [f32], shifts: &[f32]) {
+#[inline(always)]
+fn exp_each(x: &mut [f32], shifts: &[f32]) {
     for (x, shift) in x.iter_mut().zip(shifts) {
         *x = exp(*x - shift);
     }
 }
+
+/// The operations with the registers of a level. Lanes are the same, and so are the bits.
+macro_rules! with_registers {
+    ($level:ident, $features:literal: $(fn $name:ident($($arg:ident: $ty:ty),*) $(-> $result:ty)?;)*) => {
+        pub(super) mod $level {
+            use crate::Activation;
+            $(
+                #[allow(clippy::too_many_arguments)] // one for each input and gradient
+                #[target_feature(enable = $features)]
+                pub(in crate::x86) fn $name($($arg: $ty),*) $(-> $result)? {
+                    super::$name($($arg),*)
+                }
+            )*
+        }
+    };
+}
+
+/// Each level has all of them.
+macro_rules! levels {
+    ($($level:ident $features:literal),*) => {
+        $(with_registers! { $level, $features:
+            fn sum(x: &[f32]) -> f32;
+            fn max(x: &[f32]) -> f32;
+            fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]);
+            fn rms_norm_backward(x: &[f32], weight: &[f32], eps: f32, dy: &[f32], dx: &mut [f32]);
+            fn gated(activation: Activation, gate: &[f32], up: &[f32], y: &mut [f32]);
+            fn gated_backward(activation: Activation, gate: &[f32], up: &[f32], dy: &[f32], dgate: &mut [f32], dup: &mut [f32]);
+            fn log_sum_exp(x: &[f32]) -> f32;
+            fn scaled_exp(x: &mut [f32], shift: f32, scale: f32);
+            fn exp_each(x: &mut [f32], shifts: &[f32]);
+        })*
+    };
+}
+
+levels!(avx2 "avx2,fma,f16c", avx512 "avx512f,avx512bw,avx512vl,avx2,fma,f16c");
 
 #[cfg(test)]
 mod tests {

@@ -230,3 +230,75 @@ unsafe fn wide_of<const R: usize>(
         }
     }
 }
+
+/// [`crate::primitives::Primitives::wide_add`].
+///
+/// # Panics
+/// When `a` is not `[>= rows, >= depth]` or `b` is not `[>= depth, >= 64]`.
+///
+/// # Safety
+/// `c` is good for `rows` rows of 64 floats, `stride` apart, that nobody else uses.
+#[target_feature(enable = "avx512f")]
+pub(crate) unsafe fn wide_add(
+    rows: usize,
+    depth: usize,
+    a: Strided<'_>,
+    b: Strided<'_>,
+    c: *mut f32,
+    stride: usize,
+) {
+    a.assert_holds(rows, depth);
+    b.assert_holds(depth, WIDE_COLS);
+    // SAFETY: the shapes were just checked against the slices; the caller's promise for c.
+    unsafe {
+        match rows {
+            0 => {}
+            1 => wide_add_of::<1>(depth, a, b, c, stride),
+            2 => wide_add_of::<2>(depth, a, b, c, stride),
+            3 => wide_add_of::<3>(depth, a, b, c, stride),
+            4 => wide_add_of::<4>(depth, a, b, c, stride),
+            5 => wide_add_of::<5>(depth, a, b, c, stride),
+            _ => wide_add_of::<6>(depth, a, b, c, stride),
+        }
+    }
+}
+
+/// # Safety
+/// As [`wide_add`], `a` holds `[R, depth]` and `b` holds `[depth, 64]`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn wide_add_of<const R: usize>(
+    depth: usize,
+    a: Strided<'_>,
+    b: Strided<'_>,
+    c: *mut f32,
+    stride: usize,
+) {
+    let mut sums = [[_mm512_setzero_ps(); 4]; R];
+    for (r, sums) in sums.iter_mut().enumerate() {
+        for (part, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *sum = unsafe { _mm512_loadu_ps(c.add(r * stride + 16 * part)) };
+        }
+    }
+    let (a_start, b_start) = (a.values.as_ptr(), b.values.as_ptr());
+    for p in 0..depth {
+        // SAFETY: p < depth, r < R and the caller's promise.
+        unsafe {
+            let from = b_start.add(p * b.stride);
+            let columns: [_; 4] = std::array::from_fn(|part| _mm512_loadu_ps(from.add(16 * part)));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let factor = _mm512_set1_ps(*a_start.add(r * a.stride + p));
+                for (sum, columns) in sums.iter_mut().zip(columns) {
+                    *sum = _mm512_fmadd_ps(factor, columns, *sum);
+                }
+            }
+        }
+    }
+    for (r, sums) in sums.into_iter().enumerate() {
+        for (part, sum) in sums.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_storeu_ps(c.add(r * stride + 16 * part), sum) };
+        }
+    }
+}

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::blocks::{
-    KEYS, QUERIES, Queries, Running, Source, add, add_product, attend_all, gather, scratch_floats,
-    spans,
+    KEYS, QUERIES, Queries, Running, Source, add_product, attend_all, gather, scratch_floats, spans,
 };
 use super::{AttentionShape, AttentionTrace};
+use crate::accumulate;
 use crate::primitives::{Primitives, TILE_COLS};
 use crate::slices::{SharedOutput, Strided, with_scratch};
 use crate::team;
@@ -99,7 +99,6 @@ pub(super) fn backward(
     dk: &mut [f32],
     dv: &mut [f32],
 ) {
-    dq.fill(0.0);
     dk.fill(0.0);
     dv.fill(0.0);
     let (width, kv_width) = (
@@ -156,14 +155,16 @@ fn backward_block(
         Strided::new(&trace.v[of_head], kv_width),
     );
     with_scratch(
-        4 * padded * d + 2 * KEYS * padded + padded * TILE_COLS,
+        4 * padded * d + 2 * KEYS * padded + padded * TILE_COLS + n * d,
         |scratch| {
             let (queries, scratch) = scratch.split_at_mut(padded * d);
             let (outward, scratch) = scratch.split_at_mut(padded * d);
             let (queries_across, scratch) = scratch.split_at_mut(padded * d);
             let (outward_across, scratch) = scratch.split_at_mut(padded * d);
             let (probabilities, scratch) = scratch.split_at_mut(KEYS * padded);
-            let (dscores, turned) = scratch.split_at_mut(KEYS * padded);
+            let (dscores, scratch) = scratch.split_at_mut(KEYS * padded);
+            let (turned, own) = scratch.split_at_mut(padded * TILE_COLS);
+            own.fill(0.0);
             queries[n * d..].fill(0.0);
             outward[n * d..].fill(0.0);
             gather(shape, head, trace.q, rows.clone(), shape.scale, queries);
@@ -241,24 +242,10 @@ fn backward_block(
                 for (gradient, weights, from) in
                     [(dv, &*probabilities, &*outward), (dk, &*dscores, &*queries)]
                 {
-                    let from = Strided::new(from, d);
-                    add_product(
-                        with,
-                        count,
-                        n,
-                        d,
-                        Strided::new(weights, padded),
-                        from,
-                        |row, col, tile| {
-                            // SAFETY: this task alone writes this head of this sequence.
-                            add(
-                                unsafe {
-                                    gradient.part(start + block + row, head * d + col, TILE_COLS)
-                                },
-                                tile,
-                            );
-                        },
-                    );
+                    let (weights, from) = (Strided::new(weights, padded), Strided::new(from, d));
+                    let to = gradient.rectangle(start + block, count, head * d, d);
+                    // SAFETY: this task alone writes this head of this sequence.
+                    unsafe { accumulate::add_product(with, (count, n, d), weights, from, to) };
                 }
                 for part in (0..count).step_by(TILE_COLS) {
                     let keys = TILE_COLS.min(count - part);
@@ -269,23 +256,19 @@ fn backward_block(
                         turned,
                     );
                     let of_part = k.from((block + part) * k.stride);
-                    add_product(
-                        with,
-                        n,
-                        keys,
-                        d,
-                        Strided::new(turned, TILE_COLS),
-                        of_part,
-                        |row, col, tile| {
-                            let column = (head * group + row % group) * d + col;
-                            // SAFETY: this task alone writes the heads that share this key head, of this sequence.
-                            let to =
-                                unsafe { dq.part(rows.start + row / group, column, TILE_COLS) };
-                            for (to, from) in to.iter_mut().zip(tile) {
-                                *to += from * shape.scale;
-                            }
-                        },
-                    );
+                    let (turned, to) = (Strided::new(turned, TILE_COLS), own.as_mut_ptr());
+                    // SAFETY: the scratch memory is this task's.
+                    unsafe {
+                        accumulate::add_product(with, (n, keys, d), turned, of_part, (to, d));
+                    }
+                }
+            }
+            for (query, own) in own.chunks_exact(d).enumerate() {
+                let column = (head * group + query % group) * d;
+                // SAFETY: this task alone writes the heads that share this key head, of this sequence.
+                let to = unsafe { dq.part(rows.start + query / group, column, d) };
+                for (to, from) in to.iter_mut().zip(own) {
+                    *to = from * shape.scale;
                 }
             }
         },
