@@ -143,7 +143,8 @@ pub struct TrainSettings {
     pub label_smoothing: f64,
     /// Log-probabilities a token instead of a text, so that length alone wins nothing.
     pub length_normalised: bool,
-    /// Precision of the products.
+    /// Precision of the products. Settings that do not say are of a time when there was one.
+    #[serde(default)]
     pub precision: TrainPrecision,
     /// Compute activations again in the backward pass instead of keeping them: less memory, more time.
     pub recompute: bool,
@@ -186,7 +187,7 @@ impl Default for TrainSettings {
             beta: 0.1,
             label_smoothing: 0.0,
             length_normalised: false,
-            precision: TrainPrecision::F32,
+            precision: TrainPrecision::Bf16,
             recompute: false,
             seed: 1,
             early_stop: true,
@@ -213,6 +214,7 @@ mod tests {
             max_length: 128,
             chunk_words: 80,
             held_out: 0.2,
+            precision: TrainPrecision::F32,
             seed: 7,
             early_stop: false,
             ..TrainSettings::default()
@@ -226,7 +228,7 @@ mod tests {
             objective: Objective::Orpo,
             method: "hypotheses+excerpts".parse().unwrap(),
             briefs: BriefSource::Model,
-            precision: TrainPrecision::Bf16,
+            precision: TrainPrecision::F32,
             schedule: Schedule::Cosine,
             preferences: vec![PreferenceSource::Edits],
             ..TrainSettings::default()
@@ -238,7 +240,10 @@ mod tests {
         );
         assert_eq!(
             serde_json::from_str::<TrainSettings>("{}").unwrap(),
-            TrainSettings::default()
+            TrainSettings {
+                precision: TrainPrecision::F32,
+                ..TrainSettings::default()
+            }
         );
         for objective in ["sft", "dpo", "orpo", "kto", "ditto"] {
             let read: Objective = serde_json::from_str(&format!("\"{objective}\"")).unwrap();

@@ -14,8 +14,6 @@ pub struct Estimate {
     /// The weights: those that are laid out anew, and of the others what the file holds (the system may drop that and read
     /// it again).
     pub weights: u64,
-    /// What the file holds of those that are laid out anew. Only training reads it, for the products backwards.
-    pub stored: u64,
     /// Each token of context, of each text generated at the same time.
     pub cache_per_token: u64,
 }
@@ -73,7 +71,6 @@ impl Estimate {
         }
         Self {
             weights: (gguf.file_bytes() - stored + packed) as u64,
-            stored: stored as u64,
             cache_per_token: config.cache_bytes_per_token() as u64,
             config: config.clone(),
         }
@@ -98,20 +95,29 @@ impl Estimate {
         self.parts(tokens).total()
     }
 
-    /// Training an adapter. Every layer's activations are kept for the backward pass: the residual twice, both norms, q and k
-    /// before and after rotation, v, attention, its output, gate, up, their product and its output.
+    /// Training an adapter. Of every layer the backward pass reads the residual stream before it and in its middle, the rotated q and
+    /// k, v, attention, gate, up, and what the adapter's first factors gave; where heads or outputs are normed, also what was normed.
     pub fn training(&self, shape: &TrainingShape) -> u64 {
         let c = &self.config;
-        let row = 6 * c.hidden + 3 * c.q_width() + 3 * c.kv_width() + 3 * c.feed_forward;
-        let kept = if shape.recompute {
-            c.layers * c.hidden + row
+        let (heads, outputs) = (c.architecture.head_norms, c.architecture.post_norms);
+        let kept = (2 + 2 * usize::from(outputs)) * c.hidden
+            + 2 * c.q_width()
+            + 2 * c.kv_width()
+            + usize::from(heads) * (c.q_width() + c.kv_width())
+            + 2 * c.feed_forward
+            + c.heads
+            + shape.lora.targets.len() * shape.lora.rank;
+        // Of the layer at hand: its values again, and their gradients.
+        let at_hand = 6 * c.hidden + 3 * c.q_width() + 3 * c.kv_width() + 4 * c.feed_forward;
+        let row = if shape.recompute {
+            c.layers * c.hidden + kept + at_hand
         } else {
-            c.layers * row
+            c.layers * kept + at_hand
         };
-        let activations = shape.tokens * kept * size_of::<f32>();
-        // Weights, gradients and Adam's two moments.
-        let adapter = 4 * shape.lora.parameters(c) * size_of::<f32>();
-        self.weights + self.stored + (activations + adapter) as u64 + self.working(shape.tokens)
+        let activations = shape.tokens * row * size_of::<f32>();
+        // Weights, gradients, Adam's two moments, and the best weights so far.
+        let adapter = 5 * shape.lora.parameters(c) * size_of::<f32>();
+        self.weights + (activations + adapter) as u64 + self.working(shape.tokens)
     }
 
     /// Buffers of a pass over `rows` rows and a block of logits.

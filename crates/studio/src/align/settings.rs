@@ -194,7 +194,7 @@ mod tests {
             beta: 0.2,
             label_smoothing: 0.1,
             length_normalised: true,
-            precision: TrainPrecision::Bf16,
+            precision: TrainPrecision::F32,
             recompute: true,
             targets: vec!["v".into(), "q".into(), "q".into()],
             ..TrainSettings::default()
@@ -216,7 +216,7 @@ mod tests {
             (0.5, 0.01)
         );
         assert_eq!((got.packing.batch, got.packing.accumulate), (2, 3));
-        assert_eq!((got.precision, got.recompute), (Precision::Bf16, true));
+        assert_eq!((got.precision, got.recompute), (Precision::F32, true));
         assert!((got.dropout - 0.1).abs() < 1e-7);
     }
 

@@ -26,7 +26,7 @@ export const defaultSettings: TrainSettings = {
   beta: 0.1,
   label_smoothing: 0,
   length_normalised: false,
-  precision: "f32",
+  precision: "bf16",
   recompute: false,
   seed: 1,
   early_stop: true,
