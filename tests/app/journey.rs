@@ -162,6 +162,47 @@ async fn start_training(page: &Page, epochs: u32) {
     page.sees("tokens per second").await;
 }
 
+/// Votes teach the next voice, which is tested blindly against the last one, and whose votes teach the one after it.
+async fn the_next_round(page: &Page) {
+    page.choose("Learn from", "dpo").await;
+    // Votes of blind tests are left out until they are asked for.
+    page.sees("1 vote, 0 corrected drafts").await;
+    page.find("//label[contains(., 'Votes of blind tests')]/input")
+        .await
+        .click()
+        .await
+        .expect("it is ticked");
+    page.sees("1 vote, 1 of blind tests").await;
+    page.find("//summary[contains(., 'More settings')]")
+        .await
+        .click()
+        .await
+        .expect("it unfolds");
+    page.fill("Times through your texts", "1\t").await;
+    page.fill("Size of the change", "2\t").await;
+    page.choose("Weights that it changes", "q,v").await;
+    page.fill("Name of the voice", "Second").await;
+    page.press("Train anyway").await;
+    page.sees("“Second”: trained").await;
+    page.choose_words("Compare “Second” with", "against “My letters 1”")
+        .await;
+    page.press("Test it blind").await;
+    page.sees("Which would you rather").await;
+    page.key("1").await;
+    page.sees("your pick").await;
+    page.press("Next pair").await;
+    page.sees("Which would you rather").await;
+    page.key("2").await;
+    page.sees("your pick").await;
+    page.press("See the result").await;
+    page.sees("“Second” wins").await;
+    page.press("Done").await;
+    // The next round has these votes to learn from, too.
+    page.sees("1 vote, 3 of blind tests").await;
+    page.press("Train anyway").await;
+    page.sees("“My letters 3”: trained").await;
+}
+
 #[tokio::test]
 async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     let _turn = HEAVY.lock().await;
@@ -209,6 +250,8 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     // A voice of one's own, and a blind test of it.
     start_training(&page, 3).await;
     page.look("training").await;
+    page.choose("Pairs in a blind test of “My letters 1”", "2")
+        .await;
     page.press("Test it blind").await;
     page.sees("Which would you rather").await;
     page.key("2").await;
@@ -217,6 +260,7 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     page.press("Leave; the rest waits").await;
     page.sees("Your trained voices").await;
     page.look("align").await;
+    the_next_round(&page).await;
     for (number, name) in [(5, "models"), (6, "settings")] {
         page.view(number).await;
         page.look(name).await;
@@ -245,7 +289,7 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     page.sees("Votes so far").await;
     page.view(4).await;
     page.sees("Your trained voices").await;
-    page.press("Test blind").await;
+    page.press("Test blind: My letters 1").await;
     page.sees("Pair 2 of").await;
     page.client.close().await.expect("the window closes");
 }

@@ -114,6 +114,20 @@ impl Page {
             .unwrap_or_else(|e| panic!("{label} cannot be typed into: {e:?}"));
     }
 
+    /// Picks a value of the list that a label names.
+    pub async fn choose(&self, label: &str, value: &str) {
+        patiently(async || self.field(label).await.select_by_value(value).await)
+            .await
+            .unwrap_or_else(|e| panic!("{label} cannot be set to {value}: {e:?}"));
+    }
+
+    /// Picks from the list that a label names by the words that it shows.
+    pub async fn choose_words(&self, label: &str, words: &str) {
+        patiently(async || self.field(label).await.select_by_label(words).await)
+            .await
+            .unwrap_or_else(|e| panic!("{label} cannot be set to {words}: {e:?}"));
+    }
+
     /// Goes to a view with its key: Ctrl and a number from 1.
     pub async fn view(&self, number: u32) {
         let body = self.find("//body").await;

@@ -90,6 +90,8 @@ pub enum PreferenceSource {
     Edits,
     /// Thumbs up and down.
     Thumbs,
+    /// Picks in blind tests of trained voices. They judge a training, so they teach the next one only where asked for.
+    Retests,
 }
 
 /// Settings of a training run.

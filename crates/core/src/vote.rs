@@ -103,14 +103,17 @@ pub struct Tally {
     pub words: String,
 }
 
-/// A blind re-test of an adapter against the base model.
+/// A blind re-test of an adapter against the base model, or against another adapter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Retest {
     /// The adapter under test.
     pub adapter: AdapterId,
+    /// The adapter it is held against, where that is not the base model.
+    #[serde(default)]
+    pub against: Option<AdapterId>,
     /// Pairs waiting for a vote.
     pub waiting: Vec<BlindPair>,
-    /// The result so far: adapter against base.
+    /// The result so far.
     pub tally: Tally,
 }

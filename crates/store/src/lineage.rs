@@ -133,10 +133,10 @@ impl Derived {
                 &descendants("SELECT adapter FROM adapter_parents WHERE parent = ?1"),
                 key,
             )?,
-            pairs: count(tx, "SELECT count(*) FROM pairs WHERE adapter = ?1", key)?,
+            pairs: count(tx, "SELECT count(*) FROM pairs WHERE ?1 IN (adapter, against)", key)?,
             votes: count(
                 tx,
-                "SELECT count(*) FROM votes v JOIN pairs p ON p.id = v.pair WHERE p.adapter = ?1",
+                "SELECT count(*) FROM votes v JOIN pairs p ON p.id = v.pair WHERE ?1 IN (p.adapter, p.against)",
                 key,
             )?,
             ..Self::default()

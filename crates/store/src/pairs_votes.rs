@@ -168,30 +168,46 @@ impl Store {
         })
     }
 
-    /// Pairs of an adapter's re-test without a vote, in the order of the rounds.
+    /// Pairs of an adapter's re-test against another one, or against the base model, without a vote, in the order of the
+    /// rounds.
     ///
     /// # Errors
     /// Any of [`StoreError`]'s for a read.
-    pub fn waiting_pairs(&self, adapter: &AdapterId) -> Result<Vec<BlindPair>> {
+    pub fn waiting_pairs(
+        &self,
+        adapter: &AdapterId,
+        against: Option<&AdapterId>,
+    ) -> Result<Vec<BlindPair>> {
         self.read(|tx| {
             let mut statement = tx.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM pairs p LEFT JOIN votes v ON v.pair = p.id
-                 WHERE p.adapter = ?1 AND v.pair IS NULL ORDER BY p.row"
+                 WHERE p.adapter = ?1 AND p.against IS ?2 AND v.pair IS NULL ORDER BY p.row"
             ))?;
             let pairs: Vec<Pair> = statement
-                .query_map([adapter.as_str()], pair_from_row)?
+                .query_map(
+                    params![adapter.as_str(), against.map(AdapterId::as_str)],
+                    pair_from_row,
+                )?
                 .collect::<rusqlite::Result<_>>()?;
             pairs.into_iter().map(|pair| blind(tx, pair)).collect()
         })
     }
 
-    /// Puts a round of an adapter's pairs in the place of those that nobody voted on, all or nothing.
+    /// Puts a round of an adapter's pairs in the place of those of the same comparison that nobody voted on, all or nothing.
     ///
     /// # Errors
     /// As [`Store::insert_pair`]; the old round stays then.
-    pub fn new_round(&self, adapter: &AdapterId, pairs: &[Pair]) -> Result<()> {
+    pub fn new_round(
+        &self,
+        adapter: &AdapterId,
+        against: Option<&AdapterId>,
+        pairs: &[Pair],
+    ) -> Result<()> {
         self.write(|tx| {
-            drop_waiting(tx, adapter)?;
+            tx.execute(
+                "DELETE FROM pairs WHERE adapter = ?1 AND against IS ?2 AND id NOT IN (SELECT pair FROM votes)",
+                params![adapter.as_str(), against.map(AdapterId::as_str)],
+            )?;
             for pair in pairs {
                 self.add_pair(tx, pair)?;
             }
@@ -228,7 +244,7 @@ impl Store {
         })
     }
 
-    /// The votes of an adapter's re-tests, oldest first.
+    /// The votes of an adapter's re-tests, whatever it was held against, oldest first.
     ///
     /// # Errors
     /// Any of [`StoreError`]'s for a read.
@@ -237,9 +253,10 @@ impl Store {
     }
 }
 
+/// Pairs with this adapter on either side that nobody voted on.
 pub(crate) fn drop_waiting(tx: &Transaction<'_>, adapter: &AdapterId) -> Result<usize> {
     Ok(tx.execute(
-        "DELETE FROM pairs WHERE adapter = ?1 AND id NOT IN (SELECT pair FROM votes)",
+        "DELETE FROM pairs WHERE ?1 IN (adapter, against) AND id NOT IN (SELECT pair FROM votes)",
         [adapter.as_str()],
     )?)
 }

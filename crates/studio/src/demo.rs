@@ -289,6 +289,7 @@ fn vote_all(
         let voter = StyleVoter::new(&all[index], &all[1 - index]);
         let request = Request::RetestStart {
             adapter: author.adapter.id.clone(),
+            against: None,
             pairs: PAIRS,
             seed,
         };

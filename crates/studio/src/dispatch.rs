@@ -147,13 +147,20 @@ pub(crate) fn run(
         Request::AdapterList { profile } => align::adapters(ctx, &profile),
         Request::AdapterShow { adapter } => align::show(ctx, &adapter),
         Request::AdapterRename { adapter, name } => align::rename(ctx, &adapter, &name),
+        Request::AdapterRetire { adapter, retired } => align::retire(ctx, &adapter, retired),
+        Request::AdapterRetrain {
+            adapter,
+            name,
+            anyway,
+        } => align::retrain(ctx, &adapter, name, anyway),
         Request::AdapterDelete { adapter } => align::delete(ctx, &adapter),
         Request::RetestStart {
             adapter,
+            against,
             pairs,
             seed,
-        } => retest::start(ctx, &adapter, pairs, seed),
-        Request::RetestShow { adapter } => retest::show(ctx, &adapter),
+        } => retest::start(ctx, &adapter, against.as_ref(), pairs, seed),
+        Request::RetestShow { adapter, against } => retest::show(ctx, &adapter, against.as_ref()),
 
         Request::ModelList => status::model_list(ctx),
         Request::ModelShow { model } => status::model_show(ctx, &model),

@@ -138,6 +138,7 @@ pub(crate) fn delete(ctx: &mut Ctx, profile: &ProfileId) -> Result<Response, Use
         gone: Gone {
             what: format!("The profile “{}” is deleted.", found.name),
             derived: words(&derived),
+            voices: Vec::new(),
             copies: crate::samples::copies(ctx),
         },
     })

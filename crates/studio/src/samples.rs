@@ -98,6 +98,7 @@ pub(crate) fn remove(ctx: &mut Ctx, sample: &SampleId) -> Result<Response, UserE
         gone: Gone {
             what: "The sample is removed.".to_owned(),
             derived: words(&derived),
+            voices: derived.adapters,
             copies: copies(ctx),
         },
     })

@@ -15,6 +15,7 @@ use crate::{
     api::{Response, Voted},
     context::Ctx,
     errors::{Told, usage},
+    retest,
 };
 
 /// Below this many votes no share is worth saying.
@@ -77,17 +78,18 @@ pub(crate) fn cast(
     voter: Voter,
 ) -> Result<Response, UserError> {
     let voted = ctx.studio.store.cast_vote(pair, choice, &voter).told()?;
-    let same_kind: Vec<VotedPair> = match &voted.adapter {
-        Some(adapter) => ctx.studio.store.retest_votes(adapter).told()?,
+    let tally = match &voted.adapter {
+        Some(adapter) => retest::tally_of_rounds(ctx, adapter, voted.against.as_ref(), &voter)?,
         None => {
             let key = Comparison::of(&voted);
             let all = ctx.studio.store.votes(&voted.vote.profile).told()?;
-            all.into_iter()
+            let same_kind: Vec<VotedPair> = all
+                .into_iter()
                 .filter(|v| v.adapter.is_none() && Comparison::of(v) == key)
-                .collect()
+                .collect();
+            tally(&same_kind, &voter)
         }
     };
-    let tally = tally(&same_kind, &voter);
     Ok(Response::Voted {
         voted: Voted {
             vote: voted.vote,
@@ -133,10 +135,17 @@ fn voter_name(voter: &Voter) -> String {
 /// What a draft is, in words, for comparing kinds of draft: method and trained voice, not seed or brief.
 pub(crate) fn kind_of(draft: &Draft) -> String {
     match &draft.adapter {
-        Some(adapter) => format!(
-            "{} + trained voice {} at {}",
-            draft.method, adapter.id, adapter.scale
-        ),
+        Some(adapter) => {
+            let contrast = if adapter.contrast == 0.0 {
+                String::new()
+            } else {
+                format!(" with contrast {}", adapter.contrast)
+            };
+            format!(
+                "{} + trained voice {} at {}{contrast}",
+                draft.method, adapter.id, adapter.scale
+            )
+        }
         None => draft.method.to_string(),
     }
 }
@@ -144,7 +153,7 @@ pub(crate) fn kind_of(draft: &Draft) -> String {
 /// What a vote compares. Votes on other models and for the other intent are other questions, and counted apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Comparison {
-    /// The more personal kind, whichever side it was shown on.
+    /// The voice under test, or else the more personal kind, whichever side it was shown on.
     challenger: String,
     against: String,
     /// Empty where it differs; the kinds name it then.
@@ -163,7 +172,17 @@ impl Comparison {
                 kind.to_owned(),
             )
         };
-        let (challenger, against) = if personal(&left) >= personal(&right) {
+        // Of two trained voices, the one under test.
+        let tested = |draft: &Draft| {
+            vote.adapter.is_some()
+                && draft.adapter.as_ref().map(|used| &used.id) == vote.adapter.as_ref()
+        };
+        let left_challenges = match (tested(&vote.left), tested(&vote.right)) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => personal(&left) >= personal(&right),
+        };
+        let (challenger, against) = if left_challenges {
             (left, right)
         } else {
             (right, left)
@@ -236,22 +255,7 @@ pub(crate) fn tally_of(challenger: String, against: String, wins: f64, n: u32) -
     let interval = Interval::wilson(wins, f64::from(n));
     let share = (n > 0).then(|| wins / f64::from(n));
     let conclusive = n >= FEW && !interval.contains(0.5);
-    let words = match share {
-        None => "no votes yet".to_owned(),
-        Some(_) if n < FEW => format!("{wins} of {n} won: not enough votes yet"),
-        Some(share) => format!(
-            "{:.0} % won [{:.0}-{:.0}], n = {n}{}",
-            share * 100.0,
-            interval.low * 100.0,
-            interval.high * 100.0,
-            if conclusive {
-                ""
-            } else {
-                ": not enough votes yet to tell them apart"
-            }
-        ),
-    };
-    Tally {
+    let mut tally = Tally {
         challenger,
         against,
         model: String::new(),
@@ -261,7 +265,44 @@ pub(crate) fn tally_of(challenger: String, against: String, wins: f64, n: u32) -
         share,
         interval,
         conclusive,
-        words,
+        words: String::new(),
+    };
+    tally.words = words_of(&tally, None);
+    tally
+}
+
+/// The same result with the challenger's name in its words: “Letters 2” wins 68 % [55-79], n = 41.
+pub(crate) fn said_of(name: &str, tally: Tally) -> Tally {
+    Tally {
+        words: words_of(&tally, Some(name)),
+        ..tally
+    }
+}
+
+fn words_of(tally: &Tally, name: Option<&str>) -> String {
+    let Tally {
+        wins, n, interval, ..
+    } = tally;
+    match tally.share {
+        None => "no votes yet".to_owned(),
+        Some(_) if *n < FEW => match name {
+            Some(name) => format!("{name} wins {wins} of {n}: not enough votes yet"),
+            None => format!("{wins} of {n} won: not enough votes yet"),
+        },
+        Some(share) => format!(
+            "{} [{:.0}-{:.0}], n = {n}{}",
+            match name {
+                Some(name) => format!("{name} wins {:.0} %", share * 100.0),
+                None => format!("{:.0} % won", share * 100.0),
+            },
+            interval.low * 100.0,
+            interval.high * 100.0,
+            if tally.conclusive {
+                ""
+            } else {
+                ": not enough votes yet to tell them apart"
+            }
+        ),
     }
 }
 
@@ -359,6 +400,29 @@ mod tests {
     }
 
     #[test]
+    fn of_two_voices_the_one_under_test_is_counted_whichever_side_it_stood_on() {
+        let of = |id: &str| Draft {
+            adapter: Some(idiolect_core::draft::AdapterUse::new(id.into(), 1.0)),
+            ..draft("base", "m", Intent::AsMe)
+        };
+        for (new, old) in [("a-1", "a-2"), ("a-2", "a-1")] {
+            let round = |left, right, choice| VotedPair {
+                adapter: Some(new.into()),
+                against: Some(old.into()),
+                ..voted(of(left), of(right), choice)
+            };
+            let votes = [
+                round(new, old, Choice::Left),
+                round(old, new, Choice::Right),
+                round(old, new, Choice::Left),
+            ];
+            let result = tally(&votes, &Voter::Person);
+            assert!(result.challenger.contains(new) && result.against.contains(old));
+            assert_eq!((result.wins, result.n), (2.0, 3), "{new} against {old}");
+        }
+    }
+
+    #[test]
     fn few_votes_say_nothing_and_many_say_how_sure() {
         assert_eq!(
             tally_of("a".into(), "b".into(), 0.0, 0).words,
@@ -369,6 +433,8 @@ mod tests {
         let clear = tally_of("a".into(), "b".into(), 28.0, 41);
         assert_eq!(clear.words, "68 % won [53-80], n = 41");
         assert!(clear.conclusive);
+        let named = said_of("“Letters 2”", clear);
+        assert_eq!(named.words, "“Letters 2” wins 68 % [53-80], n = 41");
         let even = tally_of("a".into(), "b".into(), 10.5, 20);
         assert!(!even.conclusive && even.words.contains("not enough votes yet to tell"));
     }

@@ -7,7 +7,7 @@ use idiolect_core::{
     profile::Intent,
     sample::Sample,
 };
-use idiolect_llm::{AdapterSource, GenerateRequest, Generation, TextModel, guard};
+use idiolect_llm::{AdapterSource, Against, GenerateRequest, Generation, TextModel, guard};
 use idiolect_persona::{Passage, hypotheses, prompts};
 use idiolect_text::{
     diff::{self, Change},
@@ -26,6 +26,8 @@ use crate::{
     profiles::words,
 };
 
+/// Contrast chooses among words at least this likely against the likeliest (Li et al. 2023, "Contrastive decoding").
+const PLAUSIBLE: f32 = 0.1;
 /// Columns written at once.
 const MOST_COLUMNS: usize = 8;
 /// A shorter run of common words is chance.
@@ -135,8 +137,17 @@ pub(crate) fn plan(
             let answer = column.sampling.max_tokens as usize;
             let prompt = prompts::build(&task, &material, &*writer.model, answer).told()?;
             let text = writer.model.render(&prompt.messages).told()?;
+            let tokens = writer.model.encode_prompt(&text).told()?;
+            let contrast = column.adapter.as_ref().map_or(0.0, |used| used.contrast);
             let request = GenerateRequest {
-                prompt: writer.model.encode_prompt(&text).told()?,
+                // The same prompt without the voice: what the voice adds is what is stressed.
+                against: (contrast > 0.0).then(|| Against {
+                    prompt: tokens.clone(),
+                    strength: contrast as f32,
+                    plausible: PLAUSIBLE,
+                    ..Against::default()
+                }),
+                prompt: tokens,
                 sampling: column.sampling.clone(),
                 adapter: column
                     .adapter
@@ -312,10 +323,10 @@ pub(crate) fn adapter_source(
             "1 is as trained.",
         ));
     }
-    if used.contrast != 0.0 {
+    if !(0.0..=2.0).contains(&used.contrast) {
         return Err(usage(
-            "This version writes without contrast.",
-            "Leave contrast at 0 and use the strength instead.",
+            "The contrast of a trained voice lies between 0 and 2.",
+            "0 is without.",
         ));
     }
     Ok(AdapterSource {
@@ -406,6 +417,7 @@ pub(crate) fn delete(ctx: &mut Ctx, draft: &DraftId) -> Result<Response, UserErr
         gone: Gone {
             what: "The draft is deleted.".to_owned(),
             derived: words(&derived),
+            voices: derived.adapters,
             ..Gone::default()
         },
     })

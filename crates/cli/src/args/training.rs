@@ -78,6 +78,8 @@ pub enum SourceWord {
     Votes,
     Edits,
     Thumbs,
+    /// Votes of blind tests of trained voices; left out unless named.
+    Retests,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -138,7 +140,7 @@ pub struct TrainArgs {
     /// Who writes the brief that each text answers.
     #[arg(long, value_enum)]
     pub briefs: Option<BriefsWord>,
-    /// Which preferences are learned from: any of votes,edits,thumbs.
+    /// Which preferences are learned from: any of votes,edits,thumbs,retests.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub preferences: Vec<SourceWord>,
     /// How strongly preferences hold on to the model they start from.
@@ -173,6 +175,9 @@ pub struct RetestArgs {
     /// The trained voice; not needed while there is only one.
     #[arg(long, value_name = "ID")]
     pub adapter: Option<String>,
+    /// The trained voice it is compared with, in place of the base model.
+    #[arg(long, value_name = "ID")]
+    pub against: Option<String>,
     /// Pairs to write for a new round.
     #[arg(long, default_value_t = 8)]
     pub pairs: u32,
@@ -193,6 +198,18 @@ pub enum Adapters {
     Show { id: String },
     /// Give it another name.
     Rename { id: String, name: String },
+    /// Put it away: it is kept, and not proposed any more.
+    Retire { id: String },
+    /// Take back one that was put away.
+    Unretire { id: String },
+    /// Train it anew with its settings on what is there now; the old one stays.
+    #[command(after_help = WHILE_TRAINING)]
+    Retrain {
+        id: String,
+        /// A name for the new one.
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// Delete it.
     Delete { id: String },
 }

@@ -43,6 +43,9 @@ pub struct DraftArgs {
     /// Its strength: 0 off, 1 as trained, up to 2.
     #[arg(long, default_value_t = 1.0, requires = "adapter")]
     pub adapter_scale: f64,
+    /// How far words are moved on from what the model alone would write: 0 not at all, up to 2. Takes twice the time.
+    #[arg(long, default_value_t = 0.0, requires = "adapter")]
+    pub adapter_contrast: f64,
     /// About how many words the draft should have.
     #[arg(long, value_name = "N")]
     pub words: Option<u32>,

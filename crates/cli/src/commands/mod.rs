@@ -148,7 +148,8 @@ impl Session<'_> {
         let Response::Adapters { adapters } = self.ask(Request::AdapterList { profile })? else {
             return Err(unexpected());
         };
-        match adapters.as_slice() {
+        let used: Vec<_> = adapters.iter().filter(|a| a.retired_at.is_none()).collect();
+        match used.as_slice() {
             [one] => Ok(one.id.clone()),
             [] => Err(UserError::new(
                 ErrorCode::NotFound,

@@ -157,6 +157,7 @@ fn settings(args: &TrainArgs, objective: Objective) -> TrainSettings {
                 SourceWord::Votes => PreferenceSource::Votes,
                 SourceWord::Edits => PreferenceSource::Edits,
                 SourceWord::Thumbs => PreferenceSource::Thumbs,
+                SourceWord::Retests => PreferenceSource::Retests,
             });
             sources.collect()
         },
@@ -176,11 +177,16 @@ fn settings(args: &TrainArgs, objective: Objective) -> TrainSettings {
 
 pub fn retest(s: &Session, args: RetestArgs) -> Result<(), UserError> {
     let adapter = s.adapter(args.adapter.as_deref())?;
+    let against = match &args.against {
+        Some(id) => Some(s.studio.adapter_id(id)?),
+        None => None,
+    };
     let request = if args.show {
-        Request::RetestShow { adapter }
+        Request::RetestShow { adapter, against }
     } else {
         Request::RetestStart {
             adapter,
+            against,
             pairs: args.pairs,
             seed: args.seed,
         }
@@ -201,6 +207,7 @@ pub fn retest(s: &Session, args: RetestArgs) -> Result<(), UserError> {
     }
     let Response::Retest { retest } = s.ask(Request::RetestShow {
         adapter: retest.adapter,
+        against: retest.against,
     })?
     else {
         return Err(unexpected());
@@ -233,6 +240,22 @@ pub fn adapter(s: &Session, command: Adapters) -> Result<(), UserError> {
                 },
             );
         }
+        Adapters::Retrain { id, name } => {
+            let request = Request::AdapterRetrain {
+                adapter: s.studio.adapter_id(&id)?,
+                name,
+                anyway: s.anyway,
+            };
+            return trained(s, request);
+        }
+        Adapters::Retire { id } => Request::AdapterRetire {
+            adapter: s.studio.adapter_id(&id)?,
+            retired: true,
+        },
+        Adapters::Unretire { id } => Request::AdapterRetire {
+            adapter: s.studio.adapter_id(&id)?,
+            retired: false,
+        },
         Adapters::Show { id } => Request::AdapterShow {
             adapter: s.studio.adapter_id(&id)?,
         },

@@ -157,10 +157,10 @@ fn column(
     adapted: bool,
 ) -> Result<Column, UserError> {
     let adapter = if adapted {
-        Some(AdapterUse::new(
-            s.adapter(args.adapter.as_deref())?,
-            args.adapter_scale,
-        ))
+        Some(AdapterUse {
+            contrast: args.adapter_contrast,
+            ..AdapterUse::new(s.adapter(args.adapter.as_deref())?, args.adapter_scale)
+        })
     } else {
         None
     };

@@ -137,6 +137,13 @@ pub fn gone(gone: &Gone) -> String {
         text.push_str("\n  ");
         text.push_str(line);
     }
+    if !gone.voices.is_empty() {
+        let ids: Vec<&str> = gone.voices.iter().map(|id| id.as_str()).collect();
+        text.push_str(&format!(
+            "\nStill in what these trained voices learned: {}. `idiolect adapter retire ID` puts one away, `adapter retrain ID` trains it anew without it.",
+            ids.join(", ")
+        ));
+    }
     if gone.copies > 0 {
         let copies = match gone.copies {
             1 => "the safety copy".to_owned(),

@@ -162,10 +162,10 @@ pub fn preflight(p: &Preflight) -> String {
             p.samples, p.words, p.train_chunks, p.held_out_chunks, p.tokens
         )
     };
-    if p.votes + p.edits + p.thumbs_up + p.thumbs_down > 0 {
+    if p.votes + p.retests + p.edits + p.thumbs_up + p.thumbs_down > 0 {
         text.push_str(&format!(
-            "\nFound: {} votes, {} corrected drafts, {} thumbs up and {} down; {} pairs of them.",
-            p.votes, p.edits, p.thumbs_up, p.thumbs_down, p.preferences
+            "\nFound: {} votes, {} of blind tests, {} corrected drafts, {} thumbs up and {} down; {} pairs of them.",
+            p.votes, p.retests, p.edits, p.thumbs_up, p.thumbs_down, p.preferences
         ));
     }
     if !p.held_out_samples.is_empty() {
@@ -281,9 +281,14 @@ pub fn adapter(a: &Adapter) -> String {
         method => format!(" · with {method} in its prompts"),
     };
     format!(
-        "{}  {}  on {} · {loss} · rank {} · {}{form} · learned from {learned}",
+        "{}  {}{}  on {} · {loss} · rank {} · {}{form} · learned from {learned}",
         a.id,
         a.name,
+        if a.retired_at.is_some() {
+            " (retired)"
+        } else {
+            ""
+        },
         a.model,
         a.rank,
         size(a.bytes)

@@ -32,7 +32,7 @@ fn preflight_says_what_would_be_learned_from() {
     let said = home.json(&["align", "preflight"]);
     has_keys(
         &said,
-        "samples words train_chunks held_out_chunks held_out_samples tokens duplicates votes edits thumbs_up thumbs_down preferences briefs_written briefs_missing needed_bytes free_bytes seconds measured ready too_little advice settings_in_words ladder",
+        "samples words train_chunks held_out_chunks held_out_samples tokens duplicates votes retests edits thumbs_up thumbs_down preferences briefs_written briefs_missing needed_bytes free_bytes seconds measured ready too_little advice settings_in_words ladder",
     );
     assert_eq!(said["samples"], 4);
     assert_eq!(said["ready"], true);
@@ -167,10 +167,13 @@ fn a_retest_waits_for_votes() {
     };
     let home = &used.home;
     let shown = home.json(&["retest", "--show", "--adapter", used.adapter()]);
-    has_keys(&shown, "adapter waiting tally");
+    has_keys(&shown, "adapter against waiting tally");
     assert_eq!(shown["waiting"], serde_json::json!([]));
     assert_eq!(shown["tally"]["n"], 0);
     assert_eq!(home.fails(&["retest", "--pairs", "0"]).0, 2);
+    let (code, error) = home.fails(&["retest", "--against", used.adapter()]);
+    assert_eq!(code, 2);
+    assert!(error.contains("with itself"), "{error}");
 }
 
 #[test]
@@ -408,4 +411,68 @@ fn a_training_that_was_cut_short_can_be_given_up() {
     let id = given_up["run"]["id"].as_str().unwrap();
     assert!(!used.home.path().join("home/runs").join(id).exists());
     assert_eq!(used.home.fails(&["align", "resume", id]).0, 2);
+}
+
+#[test]
+fn a_deleted_sample_names_its_voices_and_they_are_retired_or_trained_anew() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = &used.home;
+    let old = used.adapter();
+    let sample = used.trained["adapter"]["samples"][0].as_str().unwrap();
+    let gone = home.json(&["sample", "remove", sample]);
+    assert_eq!(gone["voices"], serde_json::json!([old]));
+
+    assert!(home.json(&["adapter", "retire", old])["retired_at"].is_string());
+    let (_, error) = home.fails(&["retest", "--show"]);
+    assert!(
+        error.contains("no trained voice"),
+        "none is proposed: {error}"
+    );
+    assert!(home.json(&["adapter", "unretire", old])["retired_at"].is_null());
+
+    let anew = home.json(&["--anyway", "adapter", "retrain", old]);
+    let samples = anew["adapter"]["samples"].as_array().unwrap();
+    assert!(
+        !samples.iter().any(|id| id == sample),
+        "without what was deleted"
+    );
+    assert_eq!(
+        anew["run"]["settings"], used.trained["run"]["settings"],
+        "with the settings of the first"
+    );
+    let gone = home.json(&["sample", "remove", samples[0].as_str().unwrap()]);
+    assert_eq!(
+        gone["voices"].as_array().unwrap().len(),
+        2,
+        "both learned from it"
+    );
+
+    let write = |contrast: &str| {
+        let brief = "Tell Tom that the lamp is broken.";
+        home.json(&[
+            "write",
+            "--brief",
+            brief,
+            "--max-tokens",
+            "12",
+            "--adapter",
+            old,
+            "--adapter-contrast",
+            contrast,
+        ])
+    };
+    let draft = write("1.5");
+    assert_eq!(draft["adapter"]["contrast"], 1.5);
+    let args = [
+        "write",
+        "--brief",
+        "b",
+        "--adapter",
+        old,
+        "--adapter-contrast",
+        "3",
+    ];
+    assert!(home.fails(&args).1.contains("between 0 and 2"));
 }

@@ -238,7 +238,7 @@ fn deleting_a_draft_counts_its_votes_and_an_adapter_leaves_them() {
     assert_eq!(derived.drafts, *std::slice::from_ref(&left));
     assert_eq!((derived.pairs, derived.votes), (2, 1));
     assert!(
-        store.waiting_pairs(&adapter).unwrap().is_empty(),
+        store.waiting_pairs(&adapter, None).unwrap().is_empty(),
         "waiting pairs go with it"
     );
     assert_eq!(store.votes(&profile).unwrap().len(), 1, "the vote stays");

@@ -264,7 +264,7 @@ fn pairs_are_blind_and_take_one_vote() {
         (&left.text, &right.text),
         "in shown order"
     );
-    assert_eq!(store.waiting_pairs(&adapter).unwrap().len(), 2);
+    assert_eq!(store.waiting_pairs(&adapter, None).unwrap().len(), 2);
 
     let rule = Voter::Simulated {
         rule: "more dashes".to_owned(),
@@ -287,7 +287,7 @@ fn pairs_are_blind_and_take_one_vote() {
     );
     assert_eq!(store.retest_votes(&adapter).unwrap(), [vote]);
     let left_over: Vec<_> = store
-        .waiting_pairs(&adapter)
+        .waiting_pairs(&adapter, None)
         .unwrap()
         .into_iter()
         .map(|p| p.id)
@@ -295,15 +295,15 @@ fn pairs_are_blind_and_take_one_vote() {
     assert_eq!(left_over, std::slice::from_ref(&waiting.id));
     let round = pair(4, Some(adapter.clone()));
     store
-        .new_round(&adapter, &[round.clone(), missing])
+        .new_round(&adapter, None, &[round.clone(), missing])
         .unwrap_err();
     assert_eq!(
-        store.waiting_pairs(&adapter).unwrap()[0].id,
+        store.waiting_pairs(&adapter, None).unwrap()[0].id,
         waiting.id,
         "a round that cannot be stored whole changes nothing"
     );
-    store.new_round(&adapter, &[round]).unwrap();
-    let now = store.waiting_pairs(&adapter).unwrap();
+    store.new_round(&adapter, None, &[round]).unwrap();
+    let now = store.waiting_pairs(&adapter, None).unwrap();
     assert!(now.len() == 1 && now[0].id != waiting.id);
     assert_eq!(store.retest_votes(&adapter).unwrap().len(), 1, "votes stay");
 }

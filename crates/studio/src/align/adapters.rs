@@ -48,6 +48,17 @@ pub(crate) fn rename(
     })
 }
 
+/// Puts it away or takes it back.
+pub(crate) fn retire(
+    ctx: &mut Ctx,
+    adapter: &AdapterId,
+    retired: bool,
+) -> Result<Response, UserError> {
+    Ok(Response::Adapter {
+        adapter: ctx.studio.store.retire_adapter(adapter, retired).told()?,
+    })
+}
+
 pub(crate) fn delete(ctx: &mut Ctx, adapter: &AdapterId) -> Result<Response, UserError> {
     let found = ctx.studio.store.adapter(adapter).told()?;
     let derived = ctx.studio.store.delete_adapter(adapter).told()?;

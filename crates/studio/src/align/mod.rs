@@ -10,10 +10,10 @@ mod preflight;
 mod run;
 mod settings;
 
-pub(crate) use adapters::{adapters, delete, remove_files, rename, show, sweep};
+pub(crate) use adapters::{adapters, delete, remove_files, rename, retire, show, sweep};
 use lessons::lessons;
 pub(crate) use preflight::{measure, preflight};
-pub(crate) use run::{discard, remove_checkpoints, resume, runs, sft, sweep_checkpoints};
+pub(crate) use run::{discard, remove_checkpoints, resume, retrain, runs, sft, sweep_checkpoints};
 pub(crate) use settings::target_named;
 use settings::train_settings;
 

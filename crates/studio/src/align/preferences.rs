@@ -1,7 +1,7 @@
 //! What the person prefers, from everything they did with drafts: blind picks, corrections, thumbs.
 //!
-//! Only what the person themselves did counts: votes cast by rules, ties and skips are left out, and so are re-tests,
-//! which judge a training and must not feed it.
+//! Only what the person themselves did counts: votes cast by rules, ties and skips are left out. Re-tests judge a training;
+//! they feed the next one only where that is asked for, and re-tests of what came of it then leave out their briefs.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -69,6 +69,8 @@ pub(crate) struct Opinion {
 pub(crate) struct Found {
     pub(crate) preferences: Vec<Preference>,
     pub(crate) votes: u32,
+    /// Of blind tests of trained voices.
+    pub(crate) retests: u32,
     pub(crate) edits: u32,
     /// Thumbs up, thumbs down.
     pub(crate) thumbs: (u32, u32),
@@ -79,10 +81,15 @@ pub(crate) struct Found {
 /// Everything the person prefers, oldest votes first, then corrections, then thumbs. `drafts` are all of the profile's.
 pub(crate) fn find(votes: &[VotedPair], drafts: &[Draft], sources: &[PreferenceSource]) -> Found {
     let mut found = Found::default();
-    if sources.contains(&PreferenceSource::Votes) {
-        let votes = from_votes(votes);
-        found.votes = votes.len() as u32;
-        found.preferences.extend(votes);
+    for source in [PreferenceSource::Votes, PreferenceSource::Retests] {
+        if sources.contains(&source) {
+            let picks = from_votes(votes, source);
+            match source {
+                PreferenceSource::Retests => found.retests = picks.len() as u32,
+                _ => found.votes = picks.len() as u32,
+            }
+            found.preferences.extend(picks);
+        }
     }
     if sources.contains(&PreferenceSource::Edits) {
         let edits: Vec<_> = drafts.iter().filter_map(from_edit).collect();
@@ -100,10 +107,11 @@ pub(crate) fn find(votes: &[VotedPair], drafts: &[Draft], sources: &[PreferenceS
 }
 
 /// The newest pick between the same two drafts stands; a pick between equal texts says nothing.
-fn from_votes(votes: &[VotedPair]) -> Vec<Preference> {
+fn from_votes(votes: &[VotedPair], source: PreferenceSource) -> Vec<Preference> {
+    let of_retests = source == PreferenceSource::Retests;
     let mut newest: BTreeMap<(DraftId, DraftId), (usize, Preference)> = BTreeMap::new();
     for (at, voted) in votes.iter().enumerate() {
-        if voted.vote.voter != Voter::Person || voted.adapter.is_some() {
+        if voted.vote.voter != Voter::Person || voted.adapter.is_some() != of_retests {
             continue;
         }
         let (chosen, rejected) = match voted.vote.choice {
@@ -119,7 +127,7 @@ fn from_votes(votes: &[VotedPair]) -> Vec<Preference> {
         key.sort();
         let [first, second] = key;
         let preference = Preference {
-            source: PreferenceSource::Votes,
+            source,
             asked: (asked == Asked::of(rejected)).then_some(asked),
             chosen: chosen.text.trim().to_owned(),
             rejected: rejected.text.trim().to_owned(),
@@ -371,7 +379,18 @@ mod tests {
             ],
             "texts of two briefs are compared without one; the person changed their mind about a and b"
         );
-        assert_eq!(found.votes, 2);
+        assert_eq!((found.votes, found.retests), (2, 0));
+        let with_retests = find(
+            &votes,
+            &[],
+            &[PreferenceSource::Votes, PreferenceSource::Retests],
+        );
+        assert_eq!((with_retests.votes, with_retests.retests), (2, 1));
+        assert_eq!(
+            with_retests.preferences[2].pair,
+            Some(PairId::from("b-5")),
+            "a pick of a blind test, where they are asked for"
+        );
         assert_eq!(
             find(&votes, &[], &[PreferenceSource::Edits]),
             Found::default(),

@@ -141,6 +141,7 @@ fn said(
         tokens: lessons.tokens(),
         duplicates: lessons.duplicates,
         votes: found.votes,
+        retests: found.retests,
         edits: found.edits,
         thumbs_up: found.thumbs.0,
         thumbs_down: found.thumbs.1,

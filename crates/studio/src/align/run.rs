@@ -3,7 +3,7 @@
 use idiolect_core::{
     ErrorCode, UserError,
     adapter::{Adapter, Run, RunStatus},
-    ids::{ProfileId, RunId},
+    ids::{AdapterId, ProfileId, RunId},
     profile::Profile,
     training::TrainSettings,
 };
@@ -100,6 +100,32 @@ pub(crate) fn resume(
     let ended = train(ctx, &writer, &lessons, taken.clone(), how)
         .and_then(|trained| finish(ctx, &writer, &lessons, trained, name));
     answer(ctx, taken, ended)
+}
+
+/// Trains a voice anew with the settings of the run that made it, on what is there now: what was deleted since is left out.
+pub(crate) fn retrain(
+    ctx: &mut Ctx,
+    adapter: &AdapterId,
+    name: Option<String>,
+    anyway: bool,
+) -> Result<Response, UserError> {
+    let found = ctx.studio.store.adapter(adapter).told()?;
+    let Some(run) = &found.run else {
+        return Err(usage(
+            format!("“{}” was not trained here.", found.name),
+            "Only a voice that was trained here can be trained anew; retire it, or train another one.",
+        ));
+    };
+    let settings = ctx.studio.store.run(run).told()?.settings;
+    let name = name.unwrap_or_else(|| format!("{} (anew)", found.name));
+    sft(
+        ctx,
+        &found.profile,
+        settings,
+        Some(&found.model),
+        Some(name),
+        anyway,
+    )
 }
 
 /// Gives up a run that could be taken up: its checkpoints go, its curve stays.

@@ -24,6 +24,8 @@ pub struct Preflight {
     pub duplicates: u32,
     /// Picks of the person's between two drafts, whatever is trained on.
     pub votes: u32,
+    /// Picks of the person's in blind tests of trained voices, where those are learned from.
+    pub retests: u32,
     /// Drafts that the person corrected.
     pub edits: u32,
     /// Thumbs up.

@@ -244,18 +244,35 @@ pub enum Request {
     AdapterShow { adapter: AdapterId },
     /// → `adapter`
     AdapterRename { adapter: AdapterId, name: String },
+    /// Puts a voice away (`retired`), so that it is not proposed any more, or takes it back. → `adapter`
+    AdapterRetire { adapter: AdapterId, retired: bool },
+    /// Trains it anew, with its settings, on what is there now; the old one stays. Events as of `align_sft`, then → `run`
+    AdapterRetrain {
+        adapter: AdapterId,
+        #[serde(default)]
+        name: Option<String>,
+        #[serde(default)]
+        anyway: bool,
+    },
     /// → `gone`
     AdapterDelete { adapter: AdapterId },
-    /// Writes pairs (base against adapter) on fresh briefs for a blind test. Events `column_text`, then → `retest`
+    /// Writes pairs (adapter against base, or against another adapter) for a blind test, on briefs that neither learned
+    /// from. Events `column_text`, then → `retest`
     RetestStart {
         adapter: AdapterId,
+        #[serde(default)]
+        against: Option<AdapterId>,
         #[serde(default = "eight")]
         pairs: u32,
         #[serde(default)]
         seed: u64,
     },
     /// Pairs still waiting and the result so far. → `retest`
-    RetestShow { adapter: AdapterId },
+    RetestShow {
+        adapter: AdapterId,
+        #[serde(default)]
+        against: Option<AdapterId>,
+    },
 
     /// → `models`
     ModelList,
@@ -551,6 +568,9 @@ pub struct Gone {
     pub what: String,
     /// What was derived from it and is marked or gone now, in words, one a line.
     pub derived: Vec<String>,
+    /// Trained voices that learned from it and still hold what they learned: retire them, or train them anew.
+    #[serde(default)]
+    pub voices: Vec<AdapterId>,
     /// Safety copies of the home, made before deletions and upgrades, that may still hold it; `copies_forget` erases
     /// them.
     pub copies: u32,

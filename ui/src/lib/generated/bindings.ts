@@ -915,6 +915,10 @@ what: string,
  */
 derived: Array<string>, 
 /**
+ * Trained voices that learned from it and still hold what they learned: retire them, or train them anew.
+ */
+voices: Array<AdapterId>, 
+/**
  * Safety copies of the home, made before deletions and upgrades, that may still hold it; `copies_forget` erases
  * them.
  */
@@ -1220,7 +1224,7 @@ run: RunId, } | { "kind": "dimensions",
  */
 profile: ProfileId, };
 
-export type PreferenceSource = "votes" | "edits" | "thumbs";
+export type PreferenceSource = "votes" | "edits" | "thumbs" | "retests";
 
 export type PrefillRate = { 
 /**
@@ -1265,6 +1269,10 @@ duplicates: number,
  * Picks of the person's between two drafts, whatever is trained on.
  */
 votes: number, 
+/**
+ * Picks of the person's in blind tests of trained voices, where those are learned from.
+ */
+retests: number, 
 /**
  * Drafts that the person corrected.
  */
@@ -1494,7 +1502,7 @@ words: number | null, columns: Array<Column>, model: string | null, } | { "type"
 /**
  * The person insists, however little there is to learn from.
  */
-anyway: boolean, } | { "type": "run_resume", run: RunId, name: string | null, anyway: boolean, } | { "type": "run_discard", run: RunId, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
+anyway: boolean, } | { "type": "run_resume", run: RunId, name: string | null, anyway: boolean, } | { "type": "run_discard", run: RunId, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_retire", adapter: AdapterId, retired: boolean, } | { "type": "adapter_retrain", adapter: AdapterId, name: string | null, anyway: boolean, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, against: AdapterId | null, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, against: AdapterId | null, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
 
 export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, 
 /**
@@ -1516,11 +1524,15 @@ export type Retest = {
  */
 adapter: AdapterId, 
 /**
+ * The adapter it is held against, where that is not the base model.
+ */
+against: AdapterId | null, 
+/**
  * Pairs waiting for a vote.
  */
 waiting: Array<BlindPair>, 
 /**
- * The result so far: adapter against base.
+ * The result so far.
  */
 tally: Tally, };
 

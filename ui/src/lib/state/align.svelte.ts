@@ -3,7 +3,7 @@ import { asUserError } from "../backend/backend";
 import type { Adapter, Choice, Gone, Preflight, Request, Retest, Run, Rung, TrainSettings, UserError } from "../generated/bindings";
 import { BlindState } from "./blind.svelte";
 import type { Studio } from "./studio.svelte";
-import { defaultSettings, fromElsewhere, notStarted, reduceLive, tidySettings, type Live } from "./training";
+import { defaultSettings, fromElsewhere, notStarted, prefers, reduceLive, tidySettings, type Live } from "./training";
 
 export class AlignState {
   settings = $state<TrainSettings>({ ...defaultSettings });
@@ -26,6 +26,12 @@ export class AlignState {
   error = $state.raw<UserError | null>(null);
   deleted = $state.raw<Gone | null>(null);
 
+  /** The blind test on screen or under way: whose, and against whom (null: the plain model). */
+  testing = $state.raw<{ adapter: string; against: string | null } | null>(null);
+  /** Pairs of the next round. */
+  pairs = $state(8);
+  /** What each voice is compared with next, where that is not the plain model. */
+  #opponents = $state.raw<Record<string, string | null>>({});
   retest = $state.raw<Retest | null>(null);
   retesting = $state(false);
   readonly blind: BlindState;
@@ -160,7 +166,7 @@ export class AlignState {
     }
   }
 
-  async #run(request: (profile: string) => Extract<Request, { type: "align_sft" | "run_resume" }>): Promise<void> {
+  async #run(request: (profile: string) => Extract<Request, { type: "align_sft" | "run_resume" | "adapter_retrain" }>): Promise<void> {
     const profile = this.studio.profileId;
     if (!profile || this.live) return;
     const current = () => profile === this.studio.profileId;
@@ -203,10 +209,27 @@ export class AlignState {
     }
   }
 
+  /** Puts a voice away, or takes it back. */
+  async retire(id: string, retired: boolean): Promise<void> {
+    try {
+      const { adapter } = await this.studio.ask({ type: "adapter_retire", adapter: id, retired }, "adapter");
+      this.adapters = this.adapters.map((old) => (old.id === id ? adapter : old));
+      if (this.finished?.adapter?.id === id) this.finished = { ...this.finished, adapter };
+      this.studio.say(retired ? `${adapter.name} is retired.` : `${adapter.name} is back.`);
+    } catch (error) {
+      this.error = asUserError(error);
+    }
+  }
+
+  /** Trains a voice anew on what is there now, as little as that may be; the old one stays. */
+  async retrain(voice: Adapter): Promise<void> {
+    await this.#run(() => ({ type: "adapter_retrain", adapter: voice.id, name: `${voice.name} (anew)`, anyway: true }));
+  }
+
   async remove(id: string): Promise<void> {
     try {
       this.deleted = (await this.studio.ask({ type: "adapter_delete", adapter: id }, "gone")).gone;
-      if (this.retest?.adapter === id) {
+      if (this.retest && [this.retest.adapter, this.retest.against].includes(id)) {
         this.retest = null;
         this.blind.clear();
       }
@@ -217,19 +240,35 @@ export class AlignState {
     }
   }
 
+  /** Voices that this one can be compared with: on the same model. */
+  rivals(adapter: Adapter): Adapter[] {
+    return this.adapters.filter((other) => other.id !== adapter.id && other.model_sha256 === adapter.model_sha256);
+  }
+
+  /** What a voice is compared with next; null is the plain model. */
+  rivalOf(adapter: string): string | null {
+    const rival = this.#opponents[adapter];
+    return this.adapters.some((known) => known.id === rival) ? (rival ?? null) : null;
+  }
+
+  holdAgainst(adapter: string, against: string | null): void {
+    this.#opponents = { ...this.#opponents, [adapter]: against };
+  }
+
   /** Goes on with pairs that wait for a vote, or writes new ones. */
-  async startRetest(adapter: string, pairs = 8): Promise<void> {
+  async startRetest(adapter: string, pairs = this.pairs, against = this.rivalOf(adapter)): Promise<void> {
     if (this.retesting) return;
     const turn = this.#turn;
+    this.testing = { adapter, against };
     this.retesting = true;
     this.error = null;
     this.blind.clear();
     try {
-      let { retest } = await this.studio.ask({ type: "retest_show", adapter }, "retest");
+      let { retest } = await this.studio.ask({ type: "retest_show", adapter, against }, "retest");
       if (retest.waiting.length === 0) {
         ({ retest } = await this.studio.ask(
           // As many votes as there are, as many seeds are used up.
-          { type: "retest_start", adapter, pairs, seed: 1 + retest.tally.n },
+          { type: "retest_start", adapter, against, pairs, seed: 1 + retest.tally.n },
           "retest",
           (event) => {
             if (event.type === "started" && turn === this.#turn) this.#jobRetest = event.job;
@@ -274,5 +313,7 @@ export class AlignState {
   leaveRetest(): void {
     this.retest = null;
     this.blind.clear();
+    // Its votes may be something to learn from.
+    if (prefers(this.settings.objective)) void this.check();
   }
 }

@@ -1,7 +1,9 @@
 import { fireEvent, screen } from "@testing-library/svelte";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { draw, openStudio } from "../../test/studio";
+import BlindTest from "../../views/align/BlindTest.svelte";
 import Prepare from "../../views/align/Prepare.svelte";
+import RemovedDialog from "../../views/samples/RemovedDialog.svelte";
 import { ingredientWords } from "./column.svelte";
 import { defaultSettings, tidySettings, withIngredient } from "./training";
 
@@ -109,4 +111,54 @@ test("a training that was cut short goes on, or is given up", async () => {
   await fireEvent.click(await screen.findByRole("button", { name: "Go on with it" }));
   await expect.poll(() => fake.asked.some((r) => r.type === "run_resume" && r.run === run.id)).toBe(true);
   await expect.poll(() => align.finished?.run.status).toBe("finished");
+});
+
+test("a voice is tested against another one, each comparison with votes of its own", async () => {
+  const { studio, fake } = await openStudio();
+  const { align } = studio;
+  await align.train();
+  const [fresh, old] = align.adapters;
+  if (!fresh || !old) throw new Error("two voices are there");
+  expect(align.rivals(fresh).map((rival) => rival.id)).toEqual([old.id]);
+  draw(BlindTest, studio, { adapter: fresh, words: "Test it blind" });
+  await fireEvent.change(screen.getByLabelText(`Compare “${fresh.name}” with`), { target: { value: old.id } });
+  await fireEvent.change(screen.getByLabelText(/Pairs in a blind test/), { target: { value: "2" } });
+  await fireEvent.click(screen.getByRole("button", { name: /Test it blind/ }));
+  await vi.waitFor(() => expect(align.retest?.waiting).toHaveLength(2));
+  expect(fake.asked.find((r) => r.type === "retest_start")).toMatchObject({ adapter: fresh.id, against: old.id, pairs: 2 });
+  await align.vote("left");
+  expect(align.retest?.tally).toMatchObject({ n: 1, against: `base + trained voice ${old.id} at 1` });
+  expect(align.retest?.tally.words).toContain(`“${fresh.name}” wins`);
+  align.leaveRetest();
+  align.holdAgainst(fresh.id, null);
+  await align.startRetest(fresh.id, 1);
+  expect(align.retest?.tally.n, "nothing yet against the plain model").toBe(0);
+  align.leaveRetest();
+
+  // Such votes teach nothing until they are ticked.
+  align.settings.objective = "dpo";
+  await align.check();
+  expect(align.preflight?.retests).toBe(0);
+  draw(Prepare, studio, {});
+  await fireEvent.click(screen.getByLabelText("Votes of blind tests"));
+  await align.check();
+  expect(align.preflight?.retests).toBe(1);
+  expect(screen.getByText(/leave out the briefs it learned from/)).toBeTruthy();
+});
+
+test("a sample that goes names the voices that learned from it, to be retired or trained anew", async () => {
+  const { studio, fake } = await openStudio();
+  const { align, samples } = studio;
+  const [voice] = align.adapters;
+  const [sample] = voice?.samples ?? [];
+  if (!voice || !sample) throw new Error("a voice with samples is there");
+  const { gone } = await studio.ask({ type: "sample_remove", sample }, "gone");
+  await samples.load();
+  const dialog = draw(RemovedDialog, studio, { gone, onclose: () => dialog.unmount() });
+  await fireEvent.click(screen.getByRole("button", { name: /^Retire/, hidden: true }));
+  await vi.waitFor(() => expect(align.adapters[0]?.retired_at).not.toBeNull());
+  await fireEvent.click(screen.getByRole("button", { name: /^Train anew/, hidden: true }));
+  await vi.waitFor(() => expect(align.adapters).toHaveLength(2), { timeout: 4000 });
+  expect(fake.asked.find((r) => r.type === "adapter_retrain")).toMatchObject({ adapter: voice.id });
+  expect(align.adapters[0]?.name).toBe(`${voice.name} (anew)`);
 });

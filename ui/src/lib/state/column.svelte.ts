@@ -29,12 +29,13 @@ export function methodWords(method: string): string {
  * or by the voice's name before the first vote.
  */
 export function sideWords(side: string, adapters: { id: string; name: string }[]): string {
-  const named = side.match(/^(?:(.*) \+ )?trained voice (.+?)(?: at ([\d.]+))?$/);
+  const named = side.match(/^(?:(.*) \+ )?trained voice (.+?)(?: at ([\d.]+))?(?: with contrast ([\d.]+))?$/);
   if (!named) return methodWords(side);
-  const [, method, id, scale] = named;
+  const [, method, id, scale, contrast] = named;
   const known = adapters.find((adapter) => adapter.id === id)?.name;
   const name = known ? `“${known}”` : id?.startsWith("a-") ? "that was deleted" : id;
-  const voice = `trained voice ${name}${scale ? ` at ${Number(scale).toFixed(1)}` : ""}`;
+  const stressed = contrast ? ` with contrast ${Number(contrast).toFixed(1)}` : "";
+  const voice = `trained voice ${name}${scale ? ` at ${Number(scale).toFixed(1)}` : ""}${stressed}`;
   return method && method !== "base" ? `${methodWords(method)}, with your ${voice}` : `Your ${voice}`;
 }
 
@@ -54,7 +55,7 @@ export function madeWith(
     return { title, line: made.method === "base" ? "The model as it is: the yardstick" : "No trained voice", phrase: title };
   }
   const name = adapters.find((known) => known.id === adapter.id)?.name;
-  const voice = `${name ? `“${name}”` : "that was deleted"}, ${strengthWords(adapter.scale)}`;
+  const voice = `${name ? `“${name}”` : "that was deleted"}, ${strengthWords(adapter.scale)}${adapter.contrast > 0 ? `, contrast ${adapter.contrast.toFixed(1)}` : ""}`;
   if (made.method === "base") {
     return { title: "Your trained voice", line: `${voice.charAt(0).toUpperCase()}${voice.slice(1)}`, phrase: `Your trained voice ${voice}` };
   }
@@ -73,6 +74,8 @@ export class ColumnState {
   parts = $state<Ingredient[]>([]);
   adapter = $state<string | null>(null);
   scale = $state(1);
+  /** How far words are moved on from what the plain model would write. */
+  contrast = $state(0);
   /** Set by “write again”: a seed of its own. */
   ownSeed = $state<number | null>(null);
   text = $state("");
@@ -97,14 +100,14 @@ export class ColumnState {
 
   /** What the next draft will be made with. */
   get next(): { method: string; adapter: AdapterUse | null } {
-    return { method: this.method, adapter: this.adapter === null ? null : { id: this.adapter, scale: this.scale, contrast: 0 } };
+    return { method: this.method, adapter: this.adapter === null ? null : { id: this.adapter, scale: this.scale, contrast: this.contrast } };
   }
 
   /** Whether its draft was made with something else than the next one will be. */
   get changed(): boolean {
     if (!this.draft) return false;
     const [was, next] = [this.draft, this.next];
-    return was.method !== next.method || was.adapter?.id !== next.adapter?.id || was.adapter?.scale !== next.adapter?.scale;
+    return was.method !== next.method || was.adapter?.id !== next.adapter?.id || was.adapter?.scale !== next.adapter?.scale || was.adapter?.contrast !== next.adapter?.contrast;
   }
 
   /** Takes its draft off screen. */

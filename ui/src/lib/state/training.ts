@@ -45,7 +45,18 @@ export const sourceWords: [PreferenceSource, string][] = [
   ["votes", "Votes"],
   ["edits", "Corrected drafts"],
   ["thumbs", "Thumbs"],
+  ["retests", "Votes of blind tests"],
 ];
+
+/** Which weights a training can change, in words; these among them, whatever they are. */
+export function targetWords(targets: string[]): [string, string][] {
+  const known: [string, string][] = [
+    [defaultSettings.targets.join(","), "all linear ones of every layer"],
+    ["q,v", "queries and values only: smaller, quicker"],
+  ];
+  const own = targets.join(",");
+  return known.some(([value]) => value === own) ? known : [...known, [own, own]];
+}
 
 /** Whether it learns from preferences rather than from texts. */
 export function prefers(objective: Objective): boolean {

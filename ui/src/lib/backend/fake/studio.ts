@@ -36,9 +36,10 @@ export class FakeStudio {
   readings = new Map<string, Reading[]>();
   hypotheses: Hypothesis[] = [];
   drafts: Draft[] = [];
-  pairs = new Map<string, { pair: BlindPair; left: string; right: string; adapter: string | null }>();
+  pairs = new Map<string, { pair: BlindPair; left: string; right: string; adapter: string | null; against: string | null }>();
   votes: { n: number; wins: number } = { n: 0, wins: 0 };
-  retestVotes = { n: 0, wins: 0 };
+  /** By voice and what it was held against. */
+  retestVotes: Record<string, { n: number; wins: number }> = {};
   runs: Run[] = [];
   adapters: Adapter[] = [];
   models: ModelEntry[] = structuredClone(models);
@@ -178,7 +179,7 @@ export class FakeStudio {
       case "profile_delete": {
         const { name } = this.#find(request.profile);
         this.profiles = this.profiles.filter((p) => p.id !== request.profile);
-        return { type: "gone", gone: { what: `The profile “${name}” is deleted.`, derived: ["12 samples", "1 trained voice"], copies: 1 } };
+        return { type: "gone", gone: { what: `The profile “${name}” is deleted.`, derived: ["12 samples", "1 trained voice"], voices: [], copies: 1 } };
       }
       case "profile_show":
         return this.#show(request.profile);
@@ -209,10 +210,10 @@ export class FakeStudio {
         const sample = this.#sample(request.sample);
         this.samples = this.samples.filter((s) => s.id !== sample.id);
         this.#count(sample.profile);
-        return { type: "gone", gone: { what: "The sample is removed.", derived: ["the readings of “My letters” (now out of date)", "the trained voice “My letters 1” learned from it"], copies: 2 } };
+        return { type: "gone", gone: { what: "The sample is removed.", derived: ["the readings of “My letters” (now out of date)", "1 trained voice that learned from it"], voices: this.adapters.filter((a) => a.samples.includes(sample.id)).map((a) => a.id), copies: 2 } };
       }
       case "copies_forget":
-        return { type: "gone", gone: { what: "The 2 safety copies of this home are erased.", derived: [], copies: 0 } };
+        return { type: "gone", gone: { what: "The 2 safety copies of this home are erased.", derived: [], voices: [], copies: 0 } };
       case "import_scan":
         return this.#scan(request.file);
       case "import_run": {
@@ -266,7 +267,7 @@ export class FakeStudio {
         return { type: "draft", draft: this.#draft(request.draft) };
       case "draft_delete":
         this.drafts = this.drafts.filter((d) => d.id !== request.draft);
-        return { type: "gone", gone: { what: "The draft is deleted.", derived: [], copies: 0 } };
+        return { type: "gone", gone: { what: "The draft is deleted.", derived: [], voices: [], copies: 0 } };
       case "draft_diff":
         return { type: "diff", parts: diff(this.#draft(request.left).text, this.#draft(request.right).text) };
       case "blind_pair":
@@ -284,7 +285,9 @@ export class FakeStudio {
         const thumbs = (thumb: "up" | "down"): number => this.drafts.filter((d) => d.thumb === thumb).length;
         const preferring = prefers(request.settings.objective);
         const edits = this.drafts.filter((d) => d.edited !== null).length;
-        const preferences = this.votes.n + edits + Math.min(thumbs("up"), thumbs("down"));
+        const picks = Object.values(this.retestVotes).reduce((n, votes) => n + votes.n, 0);
+        const retests = request.settings.preferences.includes("retests") ? picks : 0;
+        const preferences = this.votes.n + retests + edits + Math.min(thumbs("up"), thumbs("down"));
         const smaller = { ...request.settings, recompute: true };
         return {
           type: "preflight",
@@ -295,6 +298,7 @@ export class FakeStudio {
             held_out_chunks: ready && !preferring ? 2 : 0,
             held_out_samples: ready && !preferring ? own.slice(0, 1).map((s) => s.id) : [],
             votes: this.votes.n,
+            retests,
             edits,
             thumbs_up: thumbs("up"),
             thumbs_down: thumbs("down"),
@@ -339,15 +343,23 @@ export class FakeStudio {
       case "adapter_rename":
         this.adapters = this.adapters.map((a) => (a.id === request.adapter ? { ...a, name: request.name } : a));
         return { type: "adapter", adapter: this.#adapter(request.adapter) };
+      case "adapter_retire":
+        this.adapters = this.adapters.map((a) => (a.id === request.adapter ? { ...a, retired_at: request.retired ? "2026-11-21T12:00:00Z" : null } : a));
+        return { type: "adapter", adapter: this.#adapter(request.adapter) };
+      case "adapter_retrain": {
+        const { profile, name, run } = this.#adapter(request.adapter);
+        const { settings } = this.runs.find((r) => r.id === run) ?? fail("usage", "It was not trained here.", "Train another one.");
+        return this.#train(profile, request.name ?? `${name} (anew)`, settings, say);
+      }
       case "adapter_delete": {
         const adapter = this.#adapter(request.adapter);
         this.adapters = this.adapters.filter((a) => a.id !== adapter.id);
-        return { type: "gone", gone: { what: `The trained voice “${adapter.name}” is deleted.`, derived: ["3 drafts were written with it; they stay, marked"], copies: 0 } };
+        return { type: "gone", gone: { what: `The trained voice “${adapter.name}” is deleted.`, derived: ["3 drafts were written with it; they stay, marked"], voices: [], copies: 0 } };
       }
       case "retest_start":
-        return this.#retest(request.adapter, request.pairs, say);
+        return this.#retest(request.adapter, request.against, request.pairs, say);
       case "retest_show":
-        return { type: "retest", retest: this.#retestState(request.adapter) };
+        return { type: "retest", retest: this.#retestState(request.adapter, request.against) };
       case "model_list":
         return { type: "models", models: this.models };
       case "model_show":
@@ -372,7 +384,7 @@ export class FakeStudio {
       case "model_remove": {
         const model = this.#model(request.model);
         this.#setModel(model.id, { state: "available", details: "" });
-        return { type: "gone", gone: { what: `${model.name} is removed.`, derived: [], copies: 0 } };
+        return { type: "gone", gone: { what: `${model.name} is removed.`, derived: [], voices: [], copies: 0 } };
       }
       case "model_use":
         this.models = this.models.map((m) => (m.role === "writer" ? { ...m, in_use: m.id === request.model } : m));
@@ -555,12 +567,12 @@ export class FakeStudio {
     return { type: "drafts", drafts };
   }
 
-  #pair(left: string, right: string, number: number, of: number, adapter: string | null): BlindPair {
+  #pair(left: string, right: string, number: number, of: number, adapter: string | null, against: string | null = null): BlindPair {
     // Every other pair is turned round, so that sides say nothing.
     const turned = this.pairs.size % 2 === 1;
     const [a, b] = turned ? [right, left] : [left, right];
     const pair: BlindPair = { id: this.#id("b"), brief: this.#draft(a).brief, left: this.#draft(a).text, right: this.#draft(b).text, number, of };
-    this.pairs.set(pair.id, { pair, left: a, right: b, adapter });
+    this.pairs.set(pair.id, { pair, left: a, right: b, adapter, against });
     return pair;
   }
 
@@ -569,8 +581,8 @@ export class FakeStudio {
     this.pairs.delete(id);
     const left = this.#draft(entry.left);
     const right = this.#draft(entry.right);
-    const totals = entry.adapter ? this.retestVotes : this.votes;
-    const challengerLeft = left.method !== "base" || left.adapter !== null;
+    const totals = entry.adapter ? this.#retestTotals(entry.adapter, entry.against) : this.votes;
+    const challengerLeft = entry.adapter ? left.adapter?.id === entry.adapter : left.method !== "base";
     if (choice !== "skip") {
       totals.n += 1;
       totals.wins += choice === "tie" ? 0.5 : (choice === "left") === challengerLeft ? 1 : 0;
@@ -581,7 +593,7 @@ export class FakeStudio {
         vote: { pair: id, profile: left.profile, left: left.id, right: right.id, choice, voter: { kind: "person" }, cast_at: "2026-11-21T12:00:00Z" },
         left,
         right,
-        tally: tally(entry.adapter ? `base + trained voice ${entry.adapter} at 1` : challengerLeft ? left.method : right.method, "base", totals.wins, totals.n),
+        tally: entry.adapter ? this.#retestState(entry.adapter, entry.against).tally : tally(challengerLeft ? left.method : right.method, "base", totals.wins, totals.n),
       },
     };
   }
@@ -611,7 +623,7 @@ export class FakeStudio {
     return { type: "run", run: finished, adapter };
   }
 
-  async #retest(adapter: string, pairs: number, say: Say): Promise<Response> {
+  async #retest(adapter: string, against: string | null, pairs: number, say: Say): Promise<Response> {
     const job = this.#start(say, "Writing pairs for the blind test");
     for (let i = 0; i < pairs; i++) {
       this.#check(job);
@@ -622,14 +634,22 @@ export class FakeStudio {
         this.drafts.push(draft);
         return draft.id;
       };
-      this.#pair(make(null, draftTexts["base"] ?? ""), make({ id: adapter, scale: 1, contrast: 0 }, draftTexts["adapter"] ?? ""), i + 1, pairs, adapter);
+      const other = against === null ? null : { id: against, scale: 1, contrast: 0 };
+      this.#pair(make(other, draftTexts["base"] ?? ""), make({ id: adapter, scale: 1, contrast: 0 }, draftTexts["adapter"] ?? ""), i + 1, pairs, adapter, against);
     }
-    return { type: "retest", retest: this.#retestState(adapter) };
+    return { type: "retest", retest: this.#retestState(adapter, against) };
   }
 
-  #retestState(adapter: string) {
-    const waiting = [...this.pairs.values()].filter((p) => p.adapter === adapter).map((p) => p.pair);
-    return { adapter, waiting, tally: tally(`base + trained voice ${adapter} at 1`, "base", this.retestVotes.wins, this.retestVotes.n) };
+  #retestTotals(adapter: string, against: string | null): { n: number; wins: number } {
+    return (this.retestVotes[`${adapter} ${against}`] ??= { n: 0, wins: 0 });
+  }
+
+  #retestState(adapter: string, against: string | null) {
+    const waiting = [...this.pairs.values()].filter((p) => p.adapter === adapter && p.against === against).map((p) => p.pair);
+    const { wins, n } = this.#retestTotals(adapter, against);
+    const side = (id: string | null): string => (id === null ? "base" : `base + trained voice ${id} at 1`);
+    const result = tally(side(adapter), side(against), wins, n);
+    return { adapter, against, waiting, tally: { ...result, words: `“${this.#adapter(adapter).name}” wins ${result.words}` } };
   }
 
   async #pull(id: string, accepted: boolean, say: Say): Promise<Response> {
