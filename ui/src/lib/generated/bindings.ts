@@ -2042,7 +2042,7 @@ label_smoothing: number,
  */
 length_normalised: boolean, 
 /**
- * Precision of the products.
+ * Precision of the products. Settings that do not say are of a time when there was one.
  */
 precision: TrainPrecision, 
 /**
