@@ -1,9 +1,13 @@
 //! Products of every type at every level this processor has, against hand-made blocks and plain f64 sums.
 
+mod common;
+
 use idiolect_kernels::{
     KernelError, Level, MappedFile, Precision, QMatrix, QuantType, Sources, Team,
     backward_together, forward_together, pack,
 };
+
+use common::values;
 
 /// Relative to the sum of magnitudes of the terms: f32 rounding of a sum of a few thousand terms.
 const F32_TOLERANCE: f64 = 2e-6;
@@ -22,16 +26,6 @@ fn f32_tolerance(level: Level) -> f64 {
         Level::Amx => SPLIT_TOLERANCE,
         Level::Reference | Level::Avx2 | Level::Avx512 => F32_TOLERANCE,
     }
-}
-
-/// Pseudo-random values in (-1, 1).
-fn values(n: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-    let next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / 8_388_608.0 - 1.0
-    };
-    std::iter::repeat_with(next).take(n).collect()
 }
 
 /// A matrix of any type: random bytes with the scales replaced by moderate ones.

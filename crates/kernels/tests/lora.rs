@@ -1,20 +1,15 @@
 //! The low-rank term: levels against the reference, gradients against differences, the same bits on any number of threads.
 
+mod common;
+
 use idiolect_kernels::{DropoutMask, Level, Lora, Team, lora_backward, lora_forward};
+
+use common::values;
 
 /// Against the reference, relative to values of about one: f32 sums of some hundred terms in another order.
 const TOLERANCE: f32 = 2e-5;
 /// Central differences in f32 of a loss of some tens, by a step of a hundredth.
 const DIFFERENCE_TOLERANCE: f64 = 2e-2;
-
-fn values(n: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-    let next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / 8_388_608.0 - 1.0
-    };
-    std::iter::repeat_with(next).take(n).collect()
-}
 
 struct Case {
     m: usize,

@@ -1,11 +1,15 @@
 //! Row operations: gradients against finite differences of the reference, fast levels against the reference.
 
+mod common;
+
 use idiolect_kernels::{
     Activation, AttentionShape, AttentionTrace, CachedRows, KEY_BLOCK, Level, PAGE, Page,
     RopeStyle, RopeTable, Team, attention_backward, attention_over_caches, attention_train, gated,
     gated_backward, log_normalisers, log_softmax, rms_norm, rms_norm_backward, rope, rope_backward,
     softmax_cross_entropy, softmax_cross_entropy_with_gradient, store_in_page,
 };
+
+use common::values;
 
 /// Central differences in f32: absolute and relative to the slope.
 const FINITE_DIFFERENCE_TOLERANCE: f64 = 4e-3;
@@ -15,15 +19,6 @@ const LEVEL_TOLERANCE: f32 = 2e-6;
 const ATTENTION_TOLERANCE: f32 = 1e-5;
 /// Log-probabilities: their size is about ten, so one unit in the last place is 1e-6.
 const LOG_TOLERANCE: f32 = 1e-5;
-
-fn values(n: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-    let next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / 8_388_608.0 - 1.0
-    };
-    std::iter::repeat_with(next).take(n).collect()
-}
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter()

@@ -28,6 +28,8 @@ mod demo;
 mod dispatch;
 mod errors;
 mod eval;
+#[cfg(test)]
+mod fixtures;
 mod import;
 mod inference;
 mod jobs;

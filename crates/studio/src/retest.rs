@@ -229,12 +229,12 @@ pub(crate) fn tally_of_rounds(
 mod tests {
     use idiolect_core::{
         draft::{Draft, Method},
-        ids::{DraftId, ProfileId},
+        ids::ProfileId,
         vote::Choice,
     };
 
     use super::*;
-    use crate::{Options, Studio};
+    use crate::{Options, Studio, fixtures};
 
     fn voice(profile: &ProfileId, name: &str, model: &str) -> Adapter {
         Adapter {
@@ -267,27 +267,10 @@ mod tests {
 
     fn draft(profile: &ProfileId, brief: &str, voice: Option<&AdapterId>) -> Draft {
         Draft {
-            id: DraftId(String::new()),
             profile: profile.clone(),
-            intent: Intent::AsMe,
-            method: Method::base(),
             brief: brief.into(),
-            prompt: String::new(),
-            text: "A text.".into(),
-            tokens: 0,
-            prompt_tokens: 0,
-            seconds: 0.0,
-            tokens_per_second: 0.0,
-            sampling: Default::default(),
-            model: "m".into(),
             adapter: voice.map(|id| AdapterUse::new(id.clone(), 1.0)),
-            other_adapters: vec![],
-            ended: "stop".into(),
-            meters: Default::default(),
-            kept: false,
-            edited: None,
-            thumb: None,
-            created_at: String::new(),
+            ..fixtures::draft()
         }
     }
 

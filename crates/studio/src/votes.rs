@@ -318,30 +318,15 @@ pub(crate) fn internal() -> UserError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
 
     fn draft(method: &str, model: &str, intent: Intent) -> Draft {
         Draft {
             id: DraftId(format!("{method} {model}")),
-            profile: ProfileId("p-1".into()),
             intent,
             method: method.parse().unwrap(),
-            brief: String::new(),
-            prompt: String::new(),
-            text: String::new(),
-            tokens: 0,
-            prompt_tokens: 0,
-            seconds: 0.0,
-            tokens_per_second: 0.0,
-            sampling: Default::default(),
             model: model.into(),
-            adapter: None,
-            other_adapters: vec![],
-            ended: String::new(),
-            meters: Default::default(),
-            kept: false,
-            edited: None,
-            thumb: None,
-            created_at: String::new(),
+            ..fixtures::draft()
         }
     }
 

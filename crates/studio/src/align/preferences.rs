@@ -281,12 +281,10 @@ fn differ(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use idiolect_core::{
-        ids::{AdapterId, ProfileId},
-        vote::Vote,
-    };
+    use idiolect_core::{ids::AdapterId, vote::Vote};
 
     use super::*;
+    use crate::fixtures;
 
     const ALL: [PreferenceSource; 3] = [
         PreferenceSource::Votes,
@@ -297,26 +295,9 @@ mod tests {
     fn draft(id: &str, brief: &str, text: &str) -> Draft {
         Draft {
             id: id.into(),
-            profile: ProfileId::from("p"),
-            intent: Intent::AsMe,
-            method: idiolect_core::draft::Method::base(),
             brief: brief.into(),
-            prompt: String::new(),
             text: text.into(),
-            tokens: 0,
-            prompt_tokens: 0,
-            seconds: 0.0,
-            tokens_per_second: 0.0,
-            sampling: Default::default(),
-            model: "m".into(),
-            adapter: None,
-            other_adapters: vec![],
-            ended: "stop".into(),
-            meters: Default::default(),
-            kept: false,
-            edited: None,
-            thumb: None,
-            created_at: String::new(),
+            ..fixtures::draft()
         }
     }
 
