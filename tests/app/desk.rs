@@ -7,7 +7,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -20,15 +23,45 @@ use tempfile::TempDir;
 /// The app with its embedded pages, as cargo built it for these tests.
 pub const APP: &str = env!("CARGO_BIN_EXE_idiolect-studio");
 
-/// A process that ends with its owner.
-pub struct Owned(Child);
+/// Longer than any journey takes on a slow machine.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// A process that ends with its owner, and after [`LONGEST`] in any case: a driver that never
+/// answers would otherwise be waited for without end, with nothing said of where.
+pub struct Owned {
+    child: Arc<Mutex<Child>>,
+    _alive: Sender<()>,
+}
+
+impl Owned {
+    fn new(child: Child) -> Self {
+        let child = Arc::new(Mutex::new(child));
+        let (alive, watched) = channel();
+        let late = Arc::clone(&child);
+        thread::spawn(move || {
+            if watched.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("a window's helper is still wanted after {LONGEST:?}: it is ended");
+                end(&late);
+            }
+        });
+        Self {
+            child,
+            _alive: alive,
+        }
+    }
+}
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ended = self.0.kill();
-        let _reaped = self.0.wait();
+        end(&self.child);
     }
+}
+
+fn end(child: &Mutex<Child>) {
+    let mut child = child.lock().expect("nobody panics while ending it");
+    // It may have ended already.
+    let _ended = child.kill();
+    let _reaped = child.wait();
 }
 
 /// A display, a driver and a home; windows opened here one after another share the home.
@@ -75,7 +108,7 @@ impl Desk {
             .stdin(Stdio::null())
             .spawn()
             .expect("WebKitWebDriver starts; Debian's package is webkit2gtk-driver");
-        let driver = Owned(driver);
+        let driver = Owned::new(driver);
         wait_for("the driver to listen", || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
         });
@@ -121,7 +154,9 @@ impl Desk {
         (program, log)
     }
 
-    /// Kills the app that is open on this desk's home, as a crash would.
+    /// Kills the app that is open on this desk's home, as a crash would. The driver that opened it may
+    /// never answer again (a message to the app that is lost gets no reply): the next window is opened
+    /// from a desk [`beside`](Self::beside) this one.
     pub fn kill_app(&self) {
         let process = self.app_process().to_string();
         let killed = Command::new("kill").args(["-9", &process]).status();
@@ -199,7 +234,7 @@ fn display() -> (Owned, String) {
         .read_line(&mut number)
         .expect("Xvfb names its display");
     thread::spawn(move || answer.read_to_end(&mut Vec::new()));
-    (Owned(server), format!(":{}", number.trim()))
+    (Owned::new(server), format!(":{}", number.trim()))
 }
 
 fn free_port() -> u16 {

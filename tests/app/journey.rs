@@ -312,10 +312,11 @@ async fn a_window_killed_while_training_opens_again_and_says_what_was_cut_short(
     page.find("//button[not(@disabled)][.='Stop and keep the best']")
         .await;
     desk.kill_app();
-    // The window is gone already; the driver is told, so that it lets a new session begin.
-    let _ = page.client.close().await;
+    let again = desk.beside();
+    drop(page);
+    drop(desk);
 
-    let page = Page::of(desk.open(Path::new(APP)).await).await;
+    let page = Page::of(again.open(Path::new(APP)).await).await;
     page.sees("was cut short").await;
     page.press("Understood").await;
     page.find(&format!(

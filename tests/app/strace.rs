@@ -217,8 +217,9 @@ fn the_demo_opens_no_internet_socket_and_every_figure_is_one() {
 /// Runs a command that must end well without touching the network; what it said.
 fn untouched(folder: &Path, arguments: &[&str]) -> String {
     let log = folder.join("trace");
-    let mut traced = Command::new("strace");
+    let mut traced = Command::new("timeout");
     traced
+        .args(["--kill-after=10", "1800", "strace"])
         .args(["-f", "-qq", "--seccomp-bpf", "-e", "trace=network", "-o"])
         .arg(&log);
     traced.arg(idiolect()).args(arguments).stdin(Stdio::null());
