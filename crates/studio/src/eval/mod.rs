@@ -11,6 +11,7 @@ mod psoups;
 mod reliability;
 mod rows;
 mod statistics;
+pub(crate) use statistics::bootstrap;
 #[cfg(test)]
 mod tests;
 
