@@ -149,11 +149,11 @@ pub(crate) fn plan(
                 }),
                 prompt: tokens,
                 sampling: column.sampling.clone(),
-                adapter: column
+                adapters: column
                     .adapter
-                    .as_ref()
+                    .iter()
                     .map(|a| adapter_source(ctx, writer, a))
-                    .transpose()?,
+                    .collect::<Result<_, _>>()?,
                 ..GenerateRequest::default()
             };
             Ok(Planned {
