@@ -86,6 +86,9 @@ impl Place {
                 }
                 psoups::run(ctx, &plan, subject, request).unwrap()
             }
+            Plan::Adapter(_) | Plan::Preference(_) => {
+                unreachable!("it needs a model that can be trained")
+            }
             Plan::Reliability(plan) => reliability::run(ctx, &plan, subject, request).unwrap(),
         }
     }

@@ -1,0 +1,345 @@
+//! Which texts an author's adapter learns from, and which it is measured on.
+//!
+//! cmcc21, whose authors all write on the same topics, is cut by topic; any other corpus by seeded halves of whole texts.
+//! Mails (texts with a subject) lose greeting, sign-off and echoes of the subject, which name people, and are bundled.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use idiolect_core::UserError;
+use idiolect_text::{chunk, clean, segment};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use super::data::CorpusText;
+use crate::errors::not_enough;
+
+/// Words an author trains on, about: what is asked of a person too.
+pub(super) const WORDS: usize = 2500;
+/// Words of one text among them, so that they are not all from one.
+const WORDS_A_TEXT: usize = 600;
+/// Words of a passage.
+const PASSAGE: usize = 120;
+/// Shorter ones say too little.
+const FEWEST_PASSAGE: usize = 20;
+/// An author with fewer words to train on is left out.
+const FEWEST_WORDS: usize = 600;
+/// Or with fewer held-out texts.
+const FEWEST_HELD_OUT: usize = 3;
+/// Words of a bundle of mails at least.
+const BUNDLE: usize = 150;
+/// A shorter mail is a formula.
+const FEWEST_MAIL: usize = 20;
+/// Authors below which nothing can be said about a difference between authors.
+const FEWEST_AUTHORS: usize = 3;
+/// Genres of cmcc21 that are written alone.
+const WRITTEN: [&str; 3] = ["blogs", "emails", "essays"];
+/// What cmcc21 calls its topics.
+const TOPICS: [(&str, &str); 6] = [
+    ("C", "the Catholic church"),
+    ("G", "gay marriage"),
+    ("I", "the war in Iraq"),
+    ("M", "the legalization of marijuana"),
+    ("P", "privacy rights"),
+    ("S", "sex discrimination"),
+];
+
+/// A text cut into passages.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Text {
+    pub(super) passages: Vec<String>,
+    pub(super) subject: Option<String>,
+}
+
+/// An author with both sides, each in seeded order.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Author {
+    pub(super) name: String,
+    pub(super) train: Vec<Text>,
+    pub(super) held_out: Vec<Text>,
+}
+
+/// The authors of a run.
+#[derive(Debug, PartialEq)]
+pub(super) struct Texts {
+    pub(super) authors: Vec<Author>,
+    /// Too little text, with what they had.
+    left_out: Vec<String>,
+    rule: String,
+}
+
+/// A whole text before it is cut.
+#[derive(Debug, Clone, PartialEq)]
+struct Whole {
+    text: String,
+    subject: Option<String>,
+    topic: Option<String>,
+}
+
+/// `limit` authors at most, `passages` held-out passages of each at most.
+pub(super) fn of(
+    corpus: &str,
+    authors: BTreeMap<String, Vec<CorpusText>>,
+    limit: Option<u32>,
+    passages: usize,
+    seed: u64,
+) -> Result<Texts, UserError> {
+    let every = |f: fn(&CorpusText) -> bool| authors.values().flatten().all(f);
+    let by_topic = corpus == "cmcc21" && every(|t| t.topic.is_some());
+    let mails = every(|t| t.subject.is_some());
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let held_topics = by_topic.then(|| {
+        let topics: BTreeSet<&str> = authors
+            .values()
+            .flatten()
+            .filter_map(|t| t.topic.as_deref())
+            .collect();
+        let mut topics: Vec<String> = topics.into_iter().map(str::to_owned).collect();
+        topics.shuffle(&mut random);
+        let mut held = topics.split_off(topics.len() / 2);
+        held.sort();
+        held
+    });
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
+    for (name, mut texts) in authors {
+        texts.sort_by(|a, b| a.id.cmp(&b.id));
+        let whole = if mails {
+            bundles(&texts)
+        } else {
+            texts
+                .iter()
+                .filter(|t| !by_topic || is_written(t))
+                .map(whole)
+                .collect()
+        };
+        let whole = without_twins(whole);
+        let author = sides(name, whole, held_topics.as_deref(), passages, &mut random);
+        let words: usize = author.train.iter().map(words_of).sum();
+        if words < FEWEST_WORDS || author.held_out.len() < FEWEST_HELD_OUT {
+            left_out.push(format!(
+                "{} ({words} words, {} texts held out)",
+                author.name,
+                author.held_out.len()
+            ));
+        } else {
+            found.push(author);
+        }
+    }
+    if let Some(limit) = limit.map(|l| l as usize).filter(|l| *l < found.len()) {
+        found.shuffle(&mut random);
+        found.truncate(limit);
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    if found.len() < FEWEST_AUTHORS {
+        return Err(not_enough(
+            format!(
+                "Only {} authors have {FEWEST_WORDS} words to train on and {FEWEST_HELD_OUT} texts to measure on; a comparison needs {FEWEST_AUTHORS}.",
+                found.len()
+            ),
+            "Choose a larger corpus or a higher --limit (for a corpus, it counts authors).",
+        ));
+    }
+    let rule = match held_topics {
+        Some(held) => format!(
+            "blogs, emails and essays; topics {} are held out",
+            held.join(", ")
+        ),
+        None if mails => format!(
+            "mails without greetings, sign-offs and echoes of the subject, those of at least {FEWEST_MAIL} words bundled to at least {BUNDLE}; a seeded half of the bundles is held out"
+        ),
+        None => "a seeded half of the texts is held out, whole ones".to_owned(),
+    };
+    Ok(Texts {
+        authors: found,
+        left_out,
+        rule,
+    })
+}
+
+impl Texts {
+    /// The rule in words, and who is left out.
+    pub(super) fn words(&self) -> String {
+        let left_out = if self.left_out.is_empty() {
+            "nobody".to_owned()
+        } else {
+            self.left_out.join(", ")
+        };
+        let held: usize = self.authors.iter().map(|a| a.held_out.len()).sum();
+        format!(
+            "Texts: {}. Each author trains on at most about {WORDS} words, at most {WORDS_A_TEXT} of one text, in passages of {PASSAGE}; {held} texts of {} authors are measured. Left out for too little text: {left_out}.",
+            self.rule,
+            self.authors.len()
+        )
+    }
+}
+
+fn is_written(text: &CorpusText) -> bool {
+    text.genre.as_deref().is_none_or(|g| WRITTEN.contains(&g))
+}
+
+fn whole(text: &CorpusText) -> Whole {
+    let topic = text.topic.as_deref();
+    let named = TOPICS.iter().find(|(letter, _)| Some(*letter) == topic);
+    Whole {
+        text: text.text.clone(),
+        subject: named
+            .map(|(_, words)| (*words).to_owned())
+            .or_else(|| text.src.as_deref().and_then(subject_of_path)),
+        topic: text.topic.clone(),
+    }
+}
+
+/// What a file's name says about a post: `_posts/2011-02-28-Some-title.html` is about "Some title".
+fn subject_of_path(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.split(['/', ':']).collect();
+    let file = parts.last()?.split('.').next()?;
+    let name = if file == "index" {
+        parts.get(parts.len().checked_sub(2)?)?
+    } else {
+        file
+    };
+    let words: Vec<&str> = name
+        .split(['-', '_'])
+        .skip_while(|w| w.chars().all(|c| c.is_ascii_digit()))
+        .filter(|w| !w.is_empty())
+        .collect();
+    (words.len() > 1).then(|| words.join(" "))
+}
+
+/// Neighbouring mails together until they have enough words; what is left at the end joins the last bundle.
+fn bundles(mails: &[CorpusText]) -> Vec<Whole> {
+    let mut bundles: Vec<Whole> = Vec::new();
+    let mut open: Option<(Vec<String>, Vec<String>)> = None;
+    for mail in mails {
+        let subject = mail.subject.as_deref().map_or("", bare_subject);
+        let body = body(&mail.text, subject);
+        if segment::word_count(&body) < FEWEST_MAIL {
+            continue;
+        }
+        let (texts, subjects) = open.get_or_insert_with(Default::default);
+        texts.push(body);
+        if !subject.is_empty() && !subjects.iter().any(|s| s == subject) {
+            subjects.push(subject.to_owned());
+        }
+        if texts.iter().map(|t| segment::word_count(t)).sum::<usize>() >= BUNDLE {
+            let (texts, subjects) = open.take().unwrap_or_default();
+            bundles.push(Whole {
+                text: texts.join("\n\n"),
+                subject: (!subjects.is_empty()).then(|| subjects.join("; ")),
+                topic: None,
+            });
+        }
+    }
+    if let (Some((texts, _)), Some(last)) = (open, bundles.last_mut()) {
+        last.text = format!("{}\n\n{}", last.text, texts.join("\n\n"));
+    }
+    bundles
+}
+
+fn bare_subject(subject: &str) -> &str {
+    let mut bare = subject.trim();
+    while let Some((before, after)) = bare.split_once(':') {
+        if !["re", "fw", "fwd", "aw"].contains(&before.trim().to_lowercase().as_str()) {
+            break;
+        }
+        bare = after.trim();
+    }
+    bare
+}
+
+/// A mail between greeting and sign-off, without lines that repeat its subject.
+fn body(mail: &str, subject: &str) -> String {
+    let body = clean::parts(mail).body.quote(mail);
+    let lines: Vec<&str> = body
+        .lines()
+        .filter(|line| subject.is_empty() || !bare_subject(line).eq_ignore_ascii_case(subject))
+        .collect();
+    lines.join("\n").trim().to_owned()
+}
+
+fn without_twins(texts: Vec<Whole>) -> Vec<Whole> {
+    let all: Vec<&str> = texts.iter().map(|t| t.text.as_str()).collect();
+    let twins = chunk::near_duplicates(&all);
+    let kept = texts.into_iter().zip(twins);
+    kept.filter_map(|(text, twin)| twin.is_none().then_some(text))
+        .collect()
+}
+
+/// Cuts an author's texts in two, and each text into passages.
+fn sides(
+    name: String,
+    mut texts: Vec<Whole>,
+    held_topics: Option<&[String]>,
+    passages: usize,
+    random: &mut ChaCha8Rng,
+) -> Author {
+    texts.shuffle(random);
+    let (train, held_out): (Vec<Whole>, Vec<Whole>) = match held_topics {
+        Some(held) => texts
+            .into_iter()
+            .partition(|t| t.topic.as_ref().is_none_or(|topic| !held.contains(topic))),
+        None => {
+            let held = texts.split_off(texts.len().div_ceil(2));
+            (texts, held)
+        }
+    };
+    let mut chosen: Vec<Text> = Vec::new();
+    let mut words = 0;
+    for text in &train {
+        if words >= WORDS {
+            break;
+        }
+        let text = cut(text, WORDS_A_TEXT.min(WORDS - words));
+        words += words_of(&text);
+        if !text.passages.is_empty() {
+            chosen.push(text);
+        }
+    }
+    // One passage of each text first.
+    let all: Vec<Text> = held_out.iter().map(|t| cut(t, usize::MAX)).collect();
+    let mut measured: Vec<Text> = all
+        .iter()
+        .map(|t| Text {
+            passages: Vec::new(),
+            subject: t.subject.clone(),
+        })
+        .collect();
+    let (mut taken, mut round) = (0, 0);
+    while taken < passages && all.iter().any(|t| t.passages.len() > round) {
+        for (text, from) in measured.iter_mut().zip(&all) {
+            if let Some(passage) = from.passages.get(round).filter(|_| taken < passages) {
+                text.passages.push(passage.clone());
+                taken += 1;
+            }
+        }
+        round += 1;
+    }
+    measured.retain(|t| !t.passages.is_empty());
+    Author {
+        name,
+        train: chosen,
+        held_out: measured,
+    }
+}
+
+/// Passages of a text until they have `most` words.
+fn cut(whole: &Whole, most: usize) -> Text {
+    let mut words = 0;
+    let passages = chunk::chunks(&whole.text, PASSAGE)
+        .into_iter()
+        .map(|span| span.quote(&whole.text).trim().to_owned())
+        .filter(|passage| segment::word_count(passage) >= FEWEST_PASSAGE)
+        .take_while(|passage| {
+            let before = words;
+            words += segment::word_count(passage);
+            before < most
+        })
+        .collect();
+    Text {
+        passages,
+        subject: whole.subject.clone(),
+    }
+}
+
+fn words_of(text: &Text) -> usize {
+    text.passages.iter().map(|p| segment::word_count(p)).sum()
+}
