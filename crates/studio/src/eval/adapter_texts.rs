@@ -343,3 +343,148 @@ fn cut(whole: &Whole, most: usize) -> Text {
 fn words_of(text: &Text) -> usize {
     text.passages.iter().map(|p| segment::word_count(p)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten invented words, others for every number: numerals are no words, so they would leave copies behind.
+    fn sentence(i: usize) -> String {
+        const SYLLABLES: [&str; 8] = ["ka", "lo", "mi", "tu", "re", "sa", "po", "vi"];
+        let mut state = i as u64 + 1;
+        let mut word = || -> String {
+            (0..3)
+                .map(|_| {
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
+                    SYLLABLES[(state >> 60) as usize % SYLLABLES.len()]
+                })
+                .collect()
+        };
+        let words: Vec<String> = (0..10).map(|_| word()).collect();
+        format!("A{}. ", words.join(" "))
+    }
+
+    fn text(author: &str, id: usize, words: usize) -> CorpusText {
+        let mut text = String::new();
+        let mut n = 0;
+        while segment::word_count(&text) < words {
+            text += &sentence(id * 1000 + n);
+            n += 1;
+        }
+        CorpusText {
+            author: author.to_owned(),
+            id: format!("t{id:03}"),
+            text,
+            split: None,
+            genre: None,
+            topic: None,
+            subject: None,
+            src: None,
+        }
+    }
+
+    fn corpus(
+        authors: &[(&str, usize)],
+        bend: impl Fn(usize, &mut CorpusText),
+    ) -> BTreeMap<String, Vec<CorpusText>> {
+        let mut all: BTreeMap<String, Vec<CorpusText>> = BTreeMap::new();
+        for (a, (name, texts)) in authors.iter().enumerate() {
+            for i in 0..*texts {
+                let mut text = text(name, a * 100 + i, 300);
+                bend(i, &mut text);
+                all.entry((*name).to_owned()).or_default().push(text);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn whole_texts_lie_on_one_side_and_little_text_is_left_out_by_name() {
+        let all = corpus(
+            &[("ann", 12), ("ben", 12), ("cid", 12), ("dot", 3)],
+            |_, _| {},
+        );
+        let made = of("other", all.clone(), None, 12, 5).unwrap();
+        assert_eq!(
+            made,
+            of("other", all.clone(), None, 12, 5).unwrap(),
+            "seeded"
+        );
+        let names: Vec<&str> = made.authors.iter().map(|a| a.name.as_str()).collect();
+        assert_eq!(names, ["ann", "ben", "cid"]);
+        assert!(made.words().contains("dot ("), "{}", made.words());
+        for author in &made.authors {
+            assert!(author.train.iter().map(words_of).sum::<usize>() <= WORDS + PASSAGE * 2);
+            let taken: usize = author.held_out.iter().map(|t| t.passages.len()).sum();
+            assert_eq!(
+                (author.held_out.len(), taken),
+                (6, 12),
+                "one passage of each text first"
+            );
+            for held in author.held_out.iter().flat_map(|t| &t.passages) {
+                assert!(!author.train.iter().any(|t| t.passages.contains(held)));
+            }
+        }
+        assert!(
+            of("other", all, Some(2), 12, 5).is_err(),
+            "two authors are no comparison"
+        );
+    }
+
+    #[test]
+    fn no_topic_of_cmcc21_is_on_both_sides() {
+        let all = corpus(&[("ann", 12), ("ben", 12), ("cid", 12)], |i, text| {
+            text.topic = Some(["C", "G", "I", "M"][i % 4].to_owned());
+            text.genre = Some(["blogs", "chat", "essays"][i % 3].to_owned());
+        });
+        let made = of("cmcc21", all, None, 12, 1).unwrap();
+        for author in &made.authors {
+            let subjects = |texts: &[Text]| -> BTreeSet<String> {
+                texts.iter().filter_map(|t| t.subject.clone()).collect()
+            };
+            let (train, held) = (subjects(&author.train), subjects(&author.held_out));
+            assert_eq!((train.len(), held.len()), (2, 2));
+            assert!(train.is_disjoint(&held));
+            assert_eq!(author.train.len() + author.held_out.len(), 8, "no chats");
+        }
+    }
+
+    #[test]
+    fn mails_lose_names_and_echoes_and_are_bundled() {
+        let mail = |i: usize| CorpusText {
+            subject: Some("Re: The boat".to_owned()),
+            text: format!(
+                "Dear Ann,\n\nThe boat\n{}\nBest regards,\nBen\n",
+                (0..5).map(|n| sentence(i * 10 + n)).collect::<String>()
+            ),
+            ..text("ben", i, 1)
+        };
+        let mails: Vec<CorpusText> = (0..9).map(mail).collect();
+        let made = bundles(&mails);
+        assert!(made.len() >= 3, "{}", made.len());
+        for bundle in &made {
+            assert!(segment::word_count(&bundle.text) >= BUNDLE);
+            assert_eq!(bundle.subject.as_deref(), Some("The boat"));
+            for gone in ["Dear", "Ann", "Best", "Ben", "The boat\n"] {
+                assert!(!bundle.text.contains(gone), "{gone}: {}", bundle.text);
+            }
+        }
+        assert!(bundles(&[text("ben", 1, 1)]).is_empty());
+    }
+
+    #[test]
+    fn a_path_names_its_subject() {
+        let subject = |path| subject_of_path(path);
+        assert_eq!(
+            subject("a:_posts/2011-02-28-Some-title.html").unwrap(),
+            "Some title"
+        );
+        assert_eq!(
+            subject("a/b:content/plex-ps4/index.md").unwrap(),
+            "plex ps4"
+        );
+        assert_eq!(subject("a:one.md"), None, "a word is no subject");
+    }
+}
