@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use idiolect_core::{
-    UserError, adapter::SftSettings, eval::EvalReport, ids::SampleId, profile::Intent,
+    UserError, eval::EvalReport, ids::SampleId, profile::Intent, training::TrainSettings,
 };
 use idiolect_engine::LoadedModel;
 use idiolect_llm::{AdapterSource, Message, TextModel};
@@ -261,12 +261,14 @@ impl Bench<'_> {
         }
         let plan = self.plan;
         let who = &plan.texts.authors[author];
-        let settings = train_settings(&SftSettings {
+        let (train, stop) = lessons(self.model, &who.train)?;
+        let (train, stop) = (Example::texts(&train), Example::texts(&stop));
+        let settings = TrainSettings {
             max_length: MAX_LENGTH,
             seed: self.seed,
-            ..SftSettings::default()
-        })?;
-        let (train, stop) = lessons(self.model, &who.train)?;
+            ..TrainSettings::default()
+        };
+        let settings = train_settings(&settings, &train)?;
         let cancel = ctx.cancel().clone();
         let mut follow = |update: Update| {
             let message = format!(
@@ -282,8 +284,8 @@ impl Bench<'_> {
         };
         let task = idiolect_train::Task {
             model: self.model,
-            lessons: Lessons::Fixed(&Example::texts(&train)),
-            held_out: &Example::texts(&stop),
+            lessons: Lessons::Fixed(&train),
+            held_out: &stop,
             settings: &settings,
             from: None,
             checkpoints: None,

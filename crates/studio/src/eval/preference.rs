@@ -304,7 +304,7 @@ fn log_probs(
         .map(|pair| {
             ctx.check()?;
             model
-                .install(|| -> Result<(f64, f64), TrainError> {
+                .with_team(|| -> Result<(f64, f64), TrainError> {
                     let of = |row: &Row| evaluate(model.decoder(), weights, &Batch::pack([row]));
                     Ok((-of(&pair.chosen)?, -of(&pair.rejected)?))
                 })
