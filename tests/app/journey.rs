@@ -250,6 +250,9 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     // A voice of one's own, and a blind test of it.
     start_training(&page, 3).await;
     page.look("training").await;
+    // Measured by itself, beside somebody else's voice.
+    page.sees("With another author’s voice").await;
+    page.look("measured").await;
     page.choose("Pairs in a blind test of “My letters 1”", "2")
         .await;
     page.press("Test it blind").await;

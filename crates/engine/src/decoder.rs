@@ -53,8 +53,8 @@ pub struct Sequence<'a> {
     /// With branches given, `tokens` are theirs one after another, and the cache is left as it was. Without, the tokens
     /// continue the cache.
     pub branches: Option<&'a [Branch]>,
-    /// An adapter and how strongly it is on.
-    pub adapter: Option<(&'a Adapter, f32)>,
+    /// Adapters and how strongly each is on; what they add is summed in this order.
+    pub adapters: &'a [(Adapter, f32)],
     /// Directions added to the hidden states of all its rows.
     pub steer: &'a [Steering],
     /// Which rows are wanted.
@@ -68,7 +68,7 @@ impl<'a> Sequence<'a> {
             cache,
             tokens,
             branches: None,
-            adapter: None,
+            adapters: &[],
             steer: &[],
             wanted: Wanted::All,
         }
@@ -424,26 +424,30 @@ impl Decoder {
         Ok(steered)
     }
 
-    /// Rows under an adapter; neighbours under the same one at the same scale are one stretch.
+    /// Rows under adapters, in the order in which a row's are added; neighbours under the same ones at the same scales are one
+    /// stretch of each.
     fn patched_rows(&self, sequences: &[Sequence<'_>]) -> Vec<(Range<usize>, Adapter, f32)> {
-        let mut stretches: Vec<(Range<usize>, Adapter, f32)> = Vec::new();
+        let alike = |a: &[(Adapter, f32)], b: &[(Adapter, f32)]| {
+            a.len() == b.len()
+                && a.iter()
+                    .zip(b)
+                    .all(|(a, b)| a.0.is_same(&b.0) && a.1 == b.1)
+        };
+        let mut stretches: Vec<(Range<usize>, &[(Adapter, f32)])> = Vec::new();
         let mut at = 0;
         for s in sequences {
             let rows = at..at + s.tokens.len();
             at = rows.end;
-            let Some((adapter, scale)) = s.adapter.filter(|(_, scale)| *scale != 0.0) else {
-                continue;
-            };
             match stretches.last_mut() {
-                Some((last, same, strength))
-                    if last.end == rows.start && same.is_same(adapter) && *strength == scale =>
-                {
-                    last.end = rows.end;
-                }
-                _ => stretches.push((rows, adapter.clone(), scale)),
+                Some((last, same)) if alike(same, s.adapters) => last.end = rows.end,
+                _ => stretches.push((rows, s.adapters)),
             }
         }
-        stretches
+        let each = stretches.into_iter().flat_map(|(rows, adapters)| {
+            let on = adapters.iter().filter(|(_, scale)| *scale != 0.0);
+            on.map(move |(adapter, scale)| (rows.clone(), adapter.clone(), *scale))
+        });
+        each.collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Generation: every request steps together, one packed forward pass a token, each with its own adapter, directions,
+//! Generation: every request steps together, one packed forward pass a token, each with its own adapters, directions,
 //! randomness and form. A request that is steered away from a second stream has two sequences in the pass.
 
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 use idiolect_kernels::log_normalisers;
 use idiolect_llm::{
-    Cancel, Ended, GenerateRequest, Generation, LlmError, Result, Steering, Token,
+    AdapterSource, Cancel, Ended, GenerateRequest, Generation, LlmError, Result, Steering, Token,
     sampling::{Sampler, away_from},
 };
 
@@ -28,8 +28,8 @@ const SHARED_TOKENS: usize = 16;
 /// One prompt and what is written after it, as the model sees it.
 struct Voice<'r> {
     prompt: &'r [Token],
-    source: Option<&'r idiolect_llm::AdapterSource>,
-    adapter: Option<(Adapter, f32)>,
+    sources: &'r [AdapterSource],
+    adapters: Vec<(Adapter, f32)>,
     steer: &'r [Steering],
     cache: KvCache,
     /// After the newest token.
@@ -128,7 +128,7 @@ impl LoadedModel {
         };
         let mut row = Row {
             own: self.voice(
-                (&request.prompt, request.adapter.as_ref(), &request.steer),
+                (&request.prompt, &request.adapters, &request.steer),
                 request,
                 &mut earlier.iter().flat_map(Row::voices),
             )?,
@@ -146,7 +146,7 @@ impl LoadedModel {
         let mut whole = self.prefill(&mut row.own, cancel)?;
         if let Some(against) = &request.against {
             let mut other = self.voice(
-                (&against.prompt, against.adapter.as_ref(), &against.steer),
+                (&against.prompt, &against.adapters, &against.steer),
                 request,
                 &mut earlier.iter().chain([&row]).flat_map(Row::voices),
             )?;
@@ -163,11 +163,7 @@ impl LoadedModel {
     /// A voice with an empty cache, or with a copy of what an earlier one has of the same beginning.
     fn voice<'r>(
         &self,
-        (prompt, source, steer): (
-            &'r [Token],
-            Option<&'r idiolect_llm::AdapterSource>,
-            &'r [Steering],
-        ),
+        (prompt, sources, steer): (&'r [Token], &'r [AdapterSource], &'r [Steering]),
         request: &GenerateRequest,
         earlier: &mut dyn Iterator<Item = &Voice<'_>>,
     ) -> Result<Voice<'r>> {
@@ -180,7 +176,7 @@ impl LoadedModel {
         let planned = prompt.len() + request.sampling.max_tokens as usize;
         let best = earlier
             .filter(|other| {
-                other.source == source
+                other.sources == sources
                     && other.steer == steer
                     && self.config().rotates_alike(planned, other.cache.planned())
             })
@@ -198,8 +194,8 @@ impl LoadedModel {
         cache.plan(planned);
         Ok(Voice {
             prompt,
-            source,
-            adapter: self.adapter(source)?,
+            sources,
+            adapters: self.adapters(sources)?,
             steer,
             cache,
             logits: Vec::new(),
@@ -208,11 +204,10 @@ impl LoadedModel {
 
     /// Runs what of a voice's prompt is not in its cache yet; false when cancelled.
     fn prefill(&self, voice: &mut Voice<'_>, cancel: &Cancel) -> Result<bool> {
-        let adapter = voice.adapter.as_ref().map(|(a, s)| (a, *s));
         let logits = self.run_prompt(
             &mut voice.cache,
             voice.prompt,
-            (adapter, voice.steer),
+            (&voice.adapters, voice.steer),
             cancel,
         )?;
         let Some(logits) = logits else {
@@ -231,7 +226,7 @@ impl LoadedModel {
         &self,
         cache: &mut KvCache,
         prompt: &[Token],
-        (adapter, steer): (Option<(&Adapter, f32)>, &[Steering]),
+        (adapters, steer): (&[(Adapter, f32)], &[Steering]),
         cancel: &Cancel,
     ) -> Result<Option<Tensor>> {
         while cache.len() < prompt.len() {
@@ -242,7 +237,7 @@ impl LoadedModel {
             let end = (start + PROMPT_ROWS).min(prompt.len());
             let last = end == prompt.len();
             let mut sequence = [Sequence {
-                adapter,
+                adapters,
                 steer,
                 wanted: if last { Wanted::Last } else { Wanted::Nothing },
                 ..Sequence::new(cache, &prompt[start..end])
@@ -292,7 +287,7 @@ impl LoadedModel {
             let newest = &row.history[row.history.len() - 1..];
             for voice in std::iter::once(&mut row.own).chain(&mut row.other) {
                 sequences.push(Sequence {
-                    adapter: voice.adapter.as_ref().map(|(a, s)| (a, *s)),
+                    adapters: &voice.adapters,
                     steer: voice.steer,
                     ..Sequence::new(&mut voice.cache, newest)
                 });

@@ -1,12 +1,14 @@
-//! Reading GGUF files, which are hostile input: every count is compared with what the file could hold before anything is
-//! allocated, every offset with the file's length. No model is known here, only the container; `parse` reads it.
+//! GGUF files. They are hostile input: every count is compared with what the file could hold before anything is
+//! allocated, every offset with the file's length. No model is known here, only the container; `parse` reads it, `write` writes it.
 //!
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>, versions 2 and 3, little-endian.
 
 mod parse;
+mod write;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     path::Path,
     sync::Arc,
 };
@@ -15,6 +17,7 @@ use idiolect_kernels::{MappedFile, QMatrix, QuantType};
 use idiolect_llm::{LlmError, Result};
 
 pub(crate) use parse::refused_type;
+pub(crate) use write::{Content, Metadata, NewTensor, Staged, write};
 
 /// An opened file: its metadata and where its tensors lie. The tensors themselves stay on disk.
 #[derive(Debug)]
@@ -24,6 +27,16 @@ pub struct Gguf {
     bytes: usize,
     metadata: HashMap<String, Value>,
     tensors: BTreeMap<String, TensorInfo>,
+    layout: Layout,
+}
+
+/// Where the metadata stand, for files that take them over.
+#[derive(Debug, Clone)]
+struct Layout {
+    version: u32,
+    entries: u64,
+    metadata: Range<usize>,
+    alignment: u64,
 }
 
 /// A metadata value; integers are widened, nested arrays refused.
@@ -112,12 +125,13 @@ impl Gguf {
     /// # Errors
     /// As [`Gguf::open`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let (metadata, tensors) = parse::parse(bytes)?;
+        let (metadata, tensors, layout) = parse::parse(bytes)?;
         Ok(Self {
             file: None,
             bytes: bytes.len(),
             metadata,
             tensors,
+            layout,
         })
     }
 
@@ -232,6 +246,18 @@ impl Gguf {
             .map_err(|e| corrupt(format!("{name}: {e}")))
     }
 
+    /// The stored bytes of a tensor.
+    ///
+    /// # Errors
+    /// When only the header was read.
+    pub(crate) fn bytes_of(&self, info: &TensorInfo) -> Result<&[u8]> {
+        let file = self.file.as_ref().ok_or_else(only_header)?;
+        // Checked when the file was opened.
+        Ok(file
+            .bytes(info.offset..info.offset + info.bytes)
+            .unwrap_or_default())
+    }
+
     /// The vector `name` as f32.
     ///
     /// # Errors
@@ -244,8 +270,7 @@ impl Gguf {
     }
 
     fn mapped(&self) -> Result<Arc<MappedFile>> {
-        let nothing = || LlmError::Failed("only the header was read".into());
-        self.file.clone().ok_or_else(nothing)
+        self.file.clone().ok_or_else(only_header)
     }
 
     fn expect(&self, name: &str, dimensions: &[usize]) -> Result<&TensorInfo> {
@@ -261,6 +286,10 @@ impl Gguf {
         }
         Ok(info)
     }
+}
+
+fn only_header() -> LlmError {
+    LlmError::Failed("only the header was read".into())
 }
 
 fn map(path: &Path) -> Result<Arc<MappedFile>> {

@@ -31,7 +31,7 @@ impl LoadedModel {
         }
         self.context_full(text.tokens.len())?;
         self.known_tokens(text.tokens)?;
-        let adapter = self.adapter(text.adapter)?;
+        let adapters = self.adapters(text.adapters)?;
         let mut states = vec![Vec::new(); layers.len()];
         self.with_team(|| {
             let mut cache = self.decoder().cache(text.tokens.len()).map_err(failed)?;
@@ -47,7 +47,7 @@ impl LoadedModel {
                     }
                 };
                 let sequence = Sequence {
-                    adapter: adapter.as_ref().map(|(a, s)| (a, *s)),
+                    adapters: &adapters,
                     steer: text.steer,
                     wanted: Wanted::Nothing,
                     ..Sequence::new(&mut cache, tokens)

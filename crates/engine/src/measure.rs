@@ -44,7 +44,7 @@ impl LoadedModel {
                 .decoder()
                 .cache(prompt.len() + steps.len())
                 .map_err(failed)?;
-            if let Some(logits) = self.run_prompt(&mut first, prompt, (None, &[]), cancel)? {
+            if let Some(logits) = self.run_prompt(&mut first, prompt, (&[], &[]), cancel)? {
                 look(&logits)?;
             }
             cancel.check()?;

@@ -330,23 +330,37 @@ impl LoadedModel {
         self.team.install(work)
     }
 
-    /// The adapter of a request, from memory where it was used before; `None` at scale 0.
+    /// The adapters of a request, from memory where they were used before; those at scale 0 are left out.
     ///
     /// # Errors
     /// [`LlmError::Adapter`], [`LlmError::Io`].
-    pub fn adapter(&self, source: Option<&AdapterSource>) -> Result<Option<(Adapter, f32)>> {
-        match source {
-            Some(s) if !s.scale.is_finite() => {
-                Err(LlmError::Adapter(format!("its scale is {}", s.scale)))
-            }
-            Some(s) if s.scale != 0.0 => {
-                let adapter = self
-                    .adapters
-                    .get(&s.dir, self.config(), self.decoder.device())?;
-                Ok(Some((adapter, s.scale)))
-            }
-            _ => Ok(None),
+    pub fn adapters(&self, sources: &[AdapterSource]) -> Result<Vec<(Adapter, f32)>> {
+        if let Some(s) = sources.iter().find(|s| !s.scale.is_finite()) {
+            return Err(LlmError::Adapter(format!("its scale is {}", s.scale)));
         }
+        let on = sources.iter().filter(|s| s.scale != 0.0);
+        on.map(|s| {
+            let device = self.decoder.device();
+            Ok((self.adapters.get(&s.dir, self.config(), device)?, s.scale))
+        })
+        .collect()
+    }
+
+    /// Forgets an adapter that is not to stay where it was read.
+    pub(crate) fn forget_adapter(&self, path: &Path) {
+        self.adapters.forget(path);
+    }
+
+    /// The same model from another file, on the processor, with the same instructions where this one is there too.
+    pub(crate) fn beside(&self, path: &Path) -> Result<LoadedModel> {
+        let mut chosen = device::cpu(
+            Some(self.threads.current_num_threads()),
+            "To look at a file that was just written.".into(),
+        )?;
+        if self.decoder.device().is_cpu() {
+            chosen.level = self.decoder.level();
+        }
+        LoadedModel::new(&Gguf::open(path)?, &self.info.id, chosen)
     }
 
     /// A form that a text is held to, at its beginning.

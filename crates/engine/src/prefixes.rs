@@ -20,8 +20,8 @@ use crate::{
 pub struct PrefixRequest<'a> {
     /// Its tokens; may be none.
     pub tokens: &'a [Token],
-    /// A trained voice, for the prefix and what is scored behind it.
-    pub adapter: Option<&'a AdapterSource>,
+    /// Trained voices, summed, for the prefix and what is scored behind it.
+    pub adapters: &'a [AdapterSource],
     /// Directions added to the hidden states, of the prefix and of what is scored behind it.
     pub steer: &'a [Steering],
     /// How many tokens will stand behind it at most: some models rotate long texts in another way throughout.
@@ -35,7 +35,7 @@ pub struct Prefix(Arc<Kept>);
 
 pub(crate) struct Kept {
     length: usize,
-    pub(crate) adapter: Option<(Adapter, f32)>,
+    pub(crate) adapters: Vec<(Adapter, f32)>,
     pub(crate) steer: Vec<Steering>,
     pub(crate) precision: Precision,
     /// The normed hidden state after the last token, `[1, hidden]`; none without tokens.
@@ -107,7 +107,7 @@ impl LoadedModel {
                 cache.plan(length + request.ahead);
                 prefixes.push(Kept {
                     length,
-                    adapter: self.adapter(request.adapter)?,
+                    adapters: self.adapters(request.adapters)?,
                     steer: request.steer.to_vec(),
                     precision,
                     last: None,
@@ -147,7 +147,7 @@ impl LoadedModel {
                 }
                 let cache = kept.cache.get_mut().unwrap_or_else(PoisonError::into_inner);
                 batch.push(Sequence {
-                    adapter: kept.adapter.as_ref().map(|(a, s)| (a, *s)),
+                    adapters: &kept.adapters,
                     steer: &kept.steer,
                     wanted: if ends { Wanted::Last } else { Wanted::Nothing },
                     ..Sequence::new(cache, &left[..n])

@@ -48,7 +48,7 @@ impl LoadedModel {
                 .iter()
                 .map(|r| PrefixRequest {
                     tokens: &r.prefix,
-                    adapter: r.adapter.as_ref(),
+                    adapters: &r.adapters,
                     steer: &r.steer,
                     ahead: r.continuations.iter().map(Vec::len).max().unwrap_or(0),
                 })
@@ -243,7 +243,7 @@ impl<'a> Scoring<'a> {
                 let kept = self.prefixes[prefix].kept();
                 sequences.push(Sequence {
                     branches: Some(&tree.branches),
-                    adapter: kept.adapter.as_ref().map(|(a, s)| (a, *s)),
+                    adapters: &kept.adapters,
                     steer: &kept.steer,
                     ..Sequence::new(cache, &tree.tokens)
                 });
@@ -273,7 +273,7 @@ impl<'a> Scoring<'a> {
             cancel.check()?;
             let end = (start + ROWS).min(tokens.len() - 1);
             let sequence = Sequence {
-                adapter: kept.adapter.as_ref().map(|(a, s)| (a, *s)),
+                adapters: &kept.adapters,
                 steer: &kept.steer,
                 ..Sequence::new(cache, &tokens[start..end])
             };

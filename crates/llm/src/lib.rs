@@ -167,11 +167,12 @@ pub struct ModelInfo {
     pub device: DeviceChoice,
 }
 
-/// A LoRA folder (`adapter_model.safetensors`, `adapter_config.json`) at a scale. Loaded once and
-/// cached by the model; turning it on, off or scaling it reloads nothing.
+/// A LoRA folder (`adapter_model.safetensors`, `adapter_config.json`) or GGUF file at a scale. Loaded once and cached by the
+/// model; turning it on, off or scaling it reloads nothing. Where a request has several, what they add is summed, so that a
+/// mix of two voices is two scales.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdapterSource {
-    /// The folder.
+    /// The folder, or the file.
     pub dir: PathBuf,
     /// 0 = off, 1 = as trained.
     pub scale: f32,
@@ -237,8 +238,8 @@ pub struct ScoreRequest {
     pub prefix: Vec<Token>,
     /// What follows it, each on its own.
     pub continuations: Vec<Vec<Token>>,
-    /// A trained voice.
-    pub adapter: Option<AdapterSource>,
+    /// Trained voices.
+    pub adapters: Vec<AdapterSource>,
     /// Directions added to the hidden states of prefix and continuations.
     pub steer: Vec<Steering>,
 }
@@ -250,8 +251,8 @@ pub struct ScoreRequest {
 pub struct Against {
     /// Its prompt as tokens.
     pub prompt: Vec<Token>,
-    /// Its trained voice.
-    pub adapter: Option<AdapterSource>,
+    /// Its trained voices.
+    pub adapters: Vec<AdapterSource>,
     /// Directions added to its hidden states.
     pub steer: Vec<Steering>,
     /// How far to go: 0 leaves the text's own stream as it is, −1 draws from this one.
@@ -277,8 +278,8 @@ pub struct GenerateRequest {
     pub prompt: Vec<Token>,
     /// How tokens are drawn.
     pub sampling: idiolect_core::draft::Sampling,
-    /// A trained voice.
-    pub adapter: Option<AdapterSource>,
+    /// Trained voices.
+    pub adapters: Vec<AdapterSource>,
     /// Directions added to the hidden states of prompt and answer.
     pub steer: Vec<Steering>,
     /// A second stream to steer away from.

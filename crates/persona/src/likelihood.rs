@@ -23,7 +23,7 @@ pub fn of_answer(
     let request = ScoreRequest {
         prefix: model.encode_prompt(&model.render(messages)?)?,
         continuations: vec![model.encode(text)?],
-        adapter: adapter.cloned(),
+        adapters: adapter.cloned().into_iter().collect(),
         ..ScoreRequest::default()
     };
     let rows = model.score(&[request], cancel)?;

@@ -176,11 +176,15 @@ impl Store {
         })
     }
 
-    /// Stores how it did on held-out texts, in the place of an earlier report.
+    /// Stores how it did on held-out texts, in the place of an earlier report. An empty `measured_at` is filled in.
     ///
     /// # Errors
     /// `NotFound`; a number that is not finite.
     pub fn set_adapter_report(&self, id: &AdapterId, report: &AdapterReport) -> Result<Adapter> {
+        let report = &AdapterReport {
+            measured_at: self.timestamp_or(&report.measured_at),
+            ..report.clone()
+        };
         self.write(|tx| {
             let rows = tx.execute(
                 "UPDATE adapters SET report = ?2 WHERE id = ?1",

@@ -45,14 +45,14 @@ pub(crate) fn score(
             "Score a part of it, or use a model with a longer context; a score is of one unbroken context.",
         ));
     }
-    let adapter = adapter
-        .as_ref()
+    let adapters = adapter
+        .iter()
         .map(|a| adapter_source(ctx, &writer, a))
-        .transpose()?;
+        .collect::<Result<_, _>>()?;
     let request = ScoreRequest {
         prefix: Vec::new(),
         continuations: vec![tokens.clone()],
-        adapter,
+        adapters,
         ..ScoreRequest::default()
     };
     let studio = ctx.studio;

@@ -213,7 +213,7 @@ impl Run<'_> {
             continuations: (0..CONTINUATIONS)
                 .map(|i| self.ids(2_000 + i, 6 + i % 5))
                 .collect(),
-            adapter: None,
+            adapters: Vec::new(),
             steer: Vec::new(),
         };
         let packed_seconds = self.score_seconds(std::slice::from_ref(&request))?;
@@ -266,7 +266,7 @@ impl Run<'_> {
                     .step_by(pairs)
                     .cloned()
                     .collect(),
-                adapter: None,
+                adapters: Vec::new(),
                 steer: Vec::new(),
             })
             .collect()
@@ -298,7 +298,7 @@ mod tests {
         let request = ScoreRequest {
             prefix: vec![1; 40],
             continuations: vec![vec![2; 12], vec![3; 20]],
-            adapter: None,
+            adapters: Vec::new(),
             steer: Vec::new(),
         };
         assert_eq!(rows(&[request.clone(), request]), 2 * (40 + 11 + 19));

@@ -153,6 +153,7 @@ pub(crate) fn run(
             name,
             anyway,
         } => align::retrain(ctx, &adapter, name, anyway),
+        Request::AdapterMeasure { adapter } => align::measure_voice(ctx, &adapter),
         Request::AdapterDelete { adapter } => align::delete(ctx, &adapter),
         Request::RetestStart {
             adapter,

@@ -4,6 +4,7 @@ use idiolect_core::{
     draft::{Draft, Method},
     ids::{DraftId, ProfileId},
     profile::Intent,
+    sample::{Sample, SampleKind},
 };
 
 /// A draft about which nothing is said yet.
@@ -30,5 +31,23 @@ pub(crate) fn draft() -> Draft {
         edited: None,
         thumb: None,
         created_at: String::new(),
+    }
+}
+
+/// A short letter.
+pub(crate) fn sample() -> Sample {
+    Sample {
+        id: "s-1".into(),
+        profile: ProfileId::from("p"),
+        kind: SampleKind::Email,
+        title: String::new(),
+        text: "A text.".into(),
+        prompt: None,
+        words: 10,
+        language: "en".into(),
+        written_at: None,
+        added_at: String::new(),
+        removed: vec![],
+        note: String::new(),
     }
 }

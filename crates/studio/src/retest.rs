@@ -93,7 +93,7 @@ fn rival(ctx: &Ctx, tested: &Adapter, against: &AdapterId) -> Result<Adapter, Us
 
 /// Briefs of the shelf that none of these voices learned an answer to, nor any voice they were made from. What was learned
 /// from a draft that is deleted by now cannot be told any more.
-fn unlearned(ctx: &Ctx, voices: &[&Adapter]) -> Result<Vec<&'static str>, UserError> {
+pub(crate) fn unlearned(ctx: &Ctx, voices: &[&Adapter]) -> Result<Vec<&'static str>, UserError> {
     let store = &ctx.studio.store;
     let mut learned = HashSet::new();
     let mut seen = HashSet::new();

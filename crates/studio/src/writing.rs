@@ -149,11 +149,11 @@ pub(crate) fn plan(
                 }),
                 prompt: tokens,
                 sampling: column.sampling.clone(),
-                adapter: column
+                adapters: column
                     .adapter
-                    .as_ref()
+                    .iter()
                     .map(|a| adapter_source(ctx, writer, a))
-                    .transpose()?,
+                    .collect::<Result<_, _>>()?,
                 ..GenerateRequest::default()
             };
             Ok(Planned {
@@ -183,31 +183,8 @@ pub(crate) fn generate(
             });
         }
     }
-    let requests: Vec<GenerateRequest> = planned.iter().map(|p| p.request.clone()).collect();
-    let cancel = ctx.cancel().clone();
+    let generations = written(ctx, writer, &planned)?;
     let studio = ctx.studio;
-    let most: u64 = requests
-        .iter()
-        .map(|r| u64::from(r.sampling.max_tokens))
-        .sum();
-    let generations = {
-        let _turn = crate::lock(&studio.jobs.model_turn);
-        let pace = Pace::new(most, "tokens");
-        let mut pieces = 0;
-        writer
-            .model
-            .generate(&requests, &cancel, &mut |column, text| {
-                pieces += 1;
-                ctx.emit(Event::ColumnText {
-                    column: column as u32,
-                    text: text.to_owned(),
-                });
-                if pieces % 16 == 0 {
-                    ctx.emit(pace.at(pieces.min(most), "Writing"));
-                }
-            })
-            .told()?
-    };
     let meter = Meter::of(subject);
     planned
         .into_iter()
@@ -217,6 +194,53 @@ pub(crate) fn generate(
             studio.store.insert_draft(&draft, &planned.samples).told()
         })
         .collect()
+}
+
+/// Writes all columns together and keeps nothing: their texts, for measuring.
+pub(crate) fn unstored(
+    ctx: &mut Ctx,
+    writer: &Writer,
+    planned: &[Planned],
+) -> Result<Vec<String>, UserError> {
+    let requests: Vec<GenerateRequest> = planned.iter().map(|p| p.request.clone()).collect();
+    let cancel = ctx.cancel().clone();
+    let _turn = crate::lock(&ctx.studio.jobs.model_turn);
+    let generations = writer
+        .model
+        .generate(&requests, &cancel, &mut |_, _| {})
+        .told()?;
+    Ok(generations.into_iter().map(|g| g.text).collect())
+}
+
+/// Writes all columns together, said as it goes.
+fn written(
+    ctx: &mut Ctx,
+    writer: &Writer,
+    planned: &[Planned],
+) -> Result<Vec<Generation>, UserError> {
+    let requests: Vec<GenerateRequest> = planned.iter().map(|p| p.request.clone()).collect();
+    let cancel = ctx.cancel().clone();
+    let studio = ctx.studio;
+    let most: u64 = requests
+        .iter()
+        .map(|r| u64::from(r.sampling.max_tokens))
+        .sum();
+    let _turn = crate::lock(&studio.jobs.model_turn);
+    let pace = Pace::new(most, "tokens");
+    let mut pieces = 0;
+    writer
+        .model
+        .generate(&requests, &cancel, &mut |column, text| {
+            pieces += 1;
+            ctx.emit(Event::ColumnText {
+                column: column as u32,
+                text: text.to_owned(),
+            });
+            if pieces % 16 == 0 {
+                ctx.emit(pace.at(pieces.min(most), "Writing"));
+            }
+        })
+        .told()
 }
 
 fn to_draft(

@@ -36,6 +36,9 @@ pub enum Align {
     #[command(after_help = WHILE_TRAINING)]
     Resume {
         run: Option<String>,
+        /// Do not measure the voice afterwards on texts that it did not learn from.
+        #[arg(long)]
+        no_report: bool,
         /// A name for the trained voice.
         #[arg(long)]
         name: Option<String>,
@@ -92,6 +95,9 @@ pub enum PrecisionWord {
 #[derive(Debug, Args)]
 #[allow(missing_docs, reason = "each field's help says it")]
 pub struct TrainArgs {
+    /// Do not measure the voice afterwards on texts that it did not learn from.
+    #[arg(long)]
+    pub no_report: bool,
     /// Passes over what is learned from.
     #[arg(long)]
     pub epochs: Option<u32>,
@@ -198,6 +204,8 @@ pub enum Adapters {
     Show { id: String },
     /// Give it another name.
     Rename { id: String, name: String },
+    /// Measure it on texts that it did not learn from, beside the plain model, excerpts and another author's voice.
+    Measure { id: String },
     /// Put it away: it is kept, and not proposed any more.
     Retire { id: String },
     /// Take back one that was put away.
@@ -206,6 +214,9 @@ pub enum Adapters {
     #[command(after_help = WHILE_TRAINING)]
     Retrain {
         id: String,
+        /// Do not measure the voice afterwards on texts that it did not learn from.
+        #[arg(long)]
+        no_report: bool,
         /// A name for the new one.
         #[arg(long)]
         name: Option<String>,

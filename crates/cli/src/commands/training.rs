@@ -64,23 +64,28 @@ pub fn align(s: &Session, command: Align) -> Result<(), UserError> {
             });
             return Ok(());
         }
-        Align::Resume { run, name } => {
+        Align::Resume {
+            run,
+            name,
+            no_report,
+        } => {
             let request = Request::RunResume {
                 run: resumable(s, profile, run.as_deref())?,
                 name,
                 anyway: s.anyway,
             };
-            return trained(s, request);
+            return trained(s, request, !no_report);
         }
         Align::Discard { run } => {
             let run = resumable(s, profile, run.as_deref())?;
-            return trained(s, Request::RunDiscard { run });
+            return trained(s, Request::RunDiscard { run }, false);
         }
         Align::Sft(args) => (Objective::Sft, args),
         Align::Dpo(args) => (Objective::Dpo, args),
         Align::Orpo(args) => (Objective::Orpo, args),
         Align::Kto(args) => (Objective::Kto, args),
     };
+    let report = !args.no_report;
     let request = Request::AlignSft {
         profile,
         settings: settings(&args, objective),
@@ -88,7 +93,7 @@ pub fn align(s: &Session, command: Align) -> Result<(), UserError> {
         name: args.name,
         anyway: s.anyway,
     };
-    trained(s, request)
+    trained(s, request, report)
 }
 
 /// The run that was named, or the newest that can be taken up.
@@ -109,12 +114,33 @@ fn resumable(s: &Session, profile: ProfileId, named: Option<&str>) -> Result<Run
     })
 }
 
-fn trained(s: &Session, request: Request) -> Result<(), UserError> {
-    let Response::Run { run, adapter } = s.ask(request)? else {
+/// Trains, then measures the new voice unless told not to.
+fn trained(s: &Session, request: Request, report: bool) -> Result<(), UserError> {
+    let Response::Run { run, mut adapter } = s.ask(request)? else {
         return Err(unexpected());
     };
-    s.show(&json!({"run": run, "adapter": adapter}), || {
-        print::run(&run, adapter.as_ref())
+    // The voice is made: that it could not be measured is said beside it.
+    let mut unmeasured = None;
+    if let Some(made) = adapter.as_mut().filter(|_| report) {
+        let request = Request::AdapterMeasure {
+            adapter: made.id.clone(),
+        };
+        match s.ask(request) {
+            Ok(Response::Adapter { adapter }) => *made = adapter,
+            Ok(_) => return Err(unexpected()),
+            Err(error) => unmeasured = Some(error),
+        }
+    }
+    let said = json!({"run": run, "adapter": adapter, "not_measured": unmeasured});
+    s.show(&said, || {
+        let mut words = print::run(&run, adapter.as_ref());
+        if let Some(adapter) = adapter.as_ref().filter(|a| a.report.is_some()) {
+            words = format!("{words}\n{}", print::measured(adapter));
+        }
+        if let Some(why) = &unmeasured {
+            words = format!("{words}\nNot measured: {} {}", why.message, why.hint);
+        }
+        words
     });
     Ok(())
 }
@@ -240,13 +266,17 @@ pub fn adapter(s: &Session, command: Adapters) -> Result<(), UserError> {
                 },
             );
         }
-        Adapters::Retrain { id, name } => {
+        Adapters::Retrain {
+            id,
+            name,
+            no_report,
+        } => {
             let request = Request::AdapterRetrain {
                 adapter: s.studio.adapter_id(&id)?,
                 name,
                 anyway: s.anyway,
             };
-            return trained(s, request);
+            return trained(s, request, !no_report);
         }
         Adapters::Retire { id } => Request::AdapterRetire {
             adapter: s.studio.adapter_id(&id)?,
@@ -256,6 +286,14 @@ pub fn adapter(s: &Session, command: Adapters) -> Result<(), UserError> {
             adapter: s.studio.adapter_id(&id)?,
             retired: false,
         },
+        Adapters::Measure { id } => {
+            let adapter = s.studio.adapter_id(&id)?;
+            let Response::Adapter { adapter } = s.ask(Request::AdapterMeasure { adapter })? else {
+                return Err(unexpected());
+            };
+            s.show(&adapter, || print::measured(&adapter));
+            return Ok(());
+        }
         Adapters::Show { id } => Request::AdapterShow {
             adapter: s.studio.adapter_id(&id)?,
         },

@@ -2,6 +2,7 @@
 //! estimate, its uncertainty.
 
 mod people;
+mod report;
 mod tools;
 mod writing;
 
@@ -11,6 +12,7 @@ use idiolect_core::vote::Choice;
 use serde::Serialize;
 
 pub use people::*;
+pub use report::*;
 pub use tools::*;
 pub use writing::*;
 

@@ -83,16 +83,50 @@ fn a_training_answers_as_documented_and_is_listed() {
         "id name model rank alpha base_held_out own_held_out bytes samples samples_gone",
     );
     assert_eq!(adapter, used.trained["adapter"]);
+    // Measured by itself after the training, on the text that was held out.
+    let report = &adapter["report"];
+    has_keys(
+        report,
+        "texts tokens bits_base bits_excerpts bits_own bits_wrong_author wrong_author style_base style_own win_rate win_rate_interval win_rate_n notes measured_at",
+    );
+    assert_eq!(
+        (&report["texts"], &report["win_rate_n"]),
+        (&1.into(), &8.into())
+    );
+    for bits in [
+        "bits_base",
+        "bits_excerpts",
+        "bits_own",
+        "bits_wrong_author",
+    ] {
+        let bits = report[bits].as_f64().unwrap();
+        assert!((0.5..17.0).contains(&bits), "{report}");
+    }
+    assert!(
+        report["own_minus_base"].is_null(),
+        "one text gives no margin"
+    );
+    assert!(report["notes"].to_string().contains("Not enough evidence"));
     assert_eq!(
         list(&home.json(&["adapter", "list"])),
         std::slice::from_ref(&adapter)
     );
     home.json(&["adapter", "rename", id, "Evenings"]);
+    // Measured again, with the other author's voice at hand: the same figures.
+    let again = home.json(&["adapter", "measure", id]);
+    for figure in ["bits_own", "bits_wrong_author", "style_own", "win_rate"] {
+        assert_eq!(again["report"][figure], report[figure], "{figure}");
+    }
     assert!(home.words(&["adapter", "list"]).contains("Evenings"));
     let sample = adapter["samples"][0].as_str().unwrap();
     let gone = home.json(&["sample", "remove", sample]);
     assert!(gone["derived"].to_string().contains("trained voice"));
     assert_eq!(home.json(&["adapter", "show", id])["samples_gone"], 1);
+    let refused = home.fails(&["adapter", "measure", id]);
+    assert_eq!(
+        refused.0, 1,
+        "which text was held out cannot be told any more"
+    );
 
     home.json(&["adapter", "delete", id]);
     assert_eq!(home.json(&["adapter", "list"]), serde_json::json!([]));
@@ -229,7 +263,8 @@ fn a_damaged_voice_is_a_failure_and_not_wrong_usage() {
     home.json(&score);
 }
 
-const QUICK: [&str; 8] = [
+const QUICK: [&str; 9] = [
+    "--no-report",
     "--epochs",
     "1",
     "--rank",

@@ -56,7 +56,7 @@ fn compute(model: &LoadedModel, cancel: &Cancel) -> Result<[f64; 2]> {
     let request = ScoreRequest {
         prefix: Vec::new(),
         continuations: vec![tokens.clone()],
-        adapter: None,
+        adapters: Vec::new(),
         steer: Vec::new(),
     };
     let scored = model.score(&[request], cancel)?;
@@ -71,7 +71,7 @@ fn compute(model: &LoadedModel, cancel: &Cancel) -> Result<[f64; 2]> {
             max_tokens: DRAWN,
             ..Sampling::default()
         },
-        adapter: None,
+        adapters: Vec::new(),
         steer: Vec::new(),
         against: None,
         constraint: None,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use idiolect_kernels::QuantType;
 use idiolect_llm::{LlmError, Result};
 
-use super::{Gguf, Survey, TensorInfo, Value, corrupt, shown};
+use super::{Gguf, Layout, Survey, TensorInfo, Value, corrupt, shown};
 
 /// Most metadata values or tensors; the largest models published have about two thousand tensors.
 const MAX_ENTRIES: u64 = 65_536;
@@ -20,7 +20,7 @@ const MAX_ELEMENTS_IN_ALL: u64 = 4 * MAX_ELEMENTS;
 /// Most dimensions of a tensor.
 const MAX_DIMENSIONS: u32 = 4;
 /// Alignment of tensors where the file does not say.
-const DEFAULT_ALIGNMENT: u64 = 32;
+pub(super) const DEFAULT_ALIGNMENT: u64 = 32;
 /// Largest alignment taken seriously.
 const MAX_ALIGNMENT: u64 = 1 << 20;
 
@@ -156,15 +156,14 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Metadata and tensors.
-pub(super) type Parsed = (HashMap<String, Value>, BTreeMap<String, TensorInfo>);
+/// Metadata, tensors, and where the metadata stand.
+pub(super) type Parsed = (HashMap<String, Value>, BTreeMap<String, TensorInfo>, Layout);
 
 /// What stands before the tensor table.
 struct Header {
-    version: u32,
     tensors: u64,
     metadata: HashMap<String, Value>,
-    alignment: u64,
+    layout: Layout,
 }
 
 /// A row of the tensor table; its offset is relative to the tensor data.
@@ -182,7 +181,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed> {
     let mut tensors = BTreeMap::new();
     for _ in 0..header.tensors {
         let row = table_row(&mut cursor)?;
-        let info = tensor_info(&row, header.alignment)?;
+        let info = tensor_info(&row, header.layout.alignment)?;
         if tensors.contains_key(&row.name) {
             return Err(twice(&row.name));
         }
@@ -190,12 +189,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed> {
     }
     match place(
         &mut tensors,
-        cursor.data_start(header.alignment),
+        cursor.data_start(header.layout.alignment),
         bytes.len(),
     )
     .0
     {
-        damage if damage.is_empty() => Ok((header.metadata, tensors)),
+        damage if damage.is_empty() => Ok((header.metadata, tensors, header.layout)),
         mut damage => Err(damage.swap_remove(0)),
     }
 }
@@ -216,7 +215,7 @@ pub(super) fn survey(bytes: &[u8]) -> Result<Survey> {
                 break;
             }
         };
-        match tensor_info(&row, header.alignment) {
+        match tensor_info(&row, header.layout.alignment) {
             Ok(_) if tensors.contains_key(&row.name) => damage.push(twice(&row.name)),
             Ok(info) => {
                 tensors.insert(row.name, info);
@@ -227,7 +226,7 @@ pub(super) fn survey(bytes: &[u8]) -> Result<Survey> {
     }
     let mut unused = 0;
     if whole {
-        let start = cursor.data_start(header.alignment);
+        let start = cursor.data_start(header.layout.alignment);
         let (misplaced, end) = place(&mut tensors, start, bytes.len());
         // What lies behind tensors of unknown size is not known.
         if unknown_types.is_empty() && misplaced.is_empty() && damage.is_empty() {
@@ -244,8 +243,9 @@ pub(super) fn survey(bytes: &[u8]) -> Result<Survey> {
             bytes: bytes.len(),
             metadata: header.metadata,
             tensors,
+            layout: header.layout.clone(),
         },
-        version: header.version,
+        version: header.layout.version,
         tensors: header.tensors as usize,
         unused,
         unknown_types,
@@ -279,6 +279,7 @@ fn header(cursor: &mut Cursor<'_>) -> Result<Header> {
         )));
     }
     let mut metadata = HashMap::new();
+    let begin = cursor.at;
     for _ in 0..metadata_count {
         let key = cursor.text(MAX_NAME_BYTES)?;
         let value = cursor.value()?;
@@ -299,10 +300,14 @@ fn header(cursor: &mut Cursor<'_>) -> Result<Header> {
         Some(_) => return Err(corrupt("its alignment is not a number")),
     };
     Ok(Header {
-        version,
         tensors,
         metadata,
-        alignment,
+        layout: Layout {
+            version,
+            entries: metadata_count,
+            metadata: begin..cursor.at,
+            alignment,
+        },
     })
 }
 

@@ -159,10 +159,10 @@ fn the_loss_is_the_scores_sum() {
     );
 }
 
-fn hidden(model: &LoadedModel, adapter: Option<(&Adapter, f32)>) -> Vec<f32> {
+fn hidden(model: &LoadedModel, adapters: &[(Adapter, f32)]) -> Vec<f32> {
     let mut cache = model.decoder().cache(1).unwrap();
     let sequence = Sequence {
-        adapter,
+        adapters,
         ..Sequence::new(&mut cache, &TEXT)
     };
     let out = model
@@ -221,14 +221,17 @@ fn an_adapter_is_the_weight_with_its_product_added() {
         }
         let merged = load(&file.to_bytes(), idiolect_llm::DeviceWish::Cpu).unwrap();
         let adapter = Adapter::new(&lora, &Device::Cpu).unwrap();
-        let (live, baked) = (hidden(&model, Some((&adapter, 1.0))), hidden(&merged, None));
+        let (live, baked) = (
+            hidden(&model, &[(adapter.clone(), 1.0)]),
+            hidden(&merged, &[]),
+        );
         assert!(
             difference(&live, &baked) < 1e-3,
             "they differ by {}",
             difference(&live, &baked)
         );
         assert!(
-            difference(&live, &hidden(&model, None)) > 0.01,
+            difference(&live, &hidden(&model, &[])) > 0.01,
             "and from the base model"
         );
         let train = model
@@ -254,10 +257,13 @@ fn adapters_turn_on_off_and_up_by_request() {
     let request = |scale: Option<f32>| ScoreRequest {
         prefix: TEXT[..8].to_vec(),
         continuations: vec![TEXT[8..].to_vec(), TEXT[3..9].to_vec()],
-        adapter: scale.map(|scale| AdapterSource {
-            dir: dir.path().to_owned(),
-            scale,
-        }),
+        adapters: scale
+            .map(|scale| AdapterSource {
+                dir: dir.path().to_owned(),
+                scale,
+            })
+            .into_iter()
+            .collect(),
         ..ScoreRequest::default()
     };
     let scales = [None, Some(0.0), Some(1.0), None, Some(0.5), Some(1.0)];
@@ -392,7 +398,7 @@ fn adapters_that_do_not_fit_are_refused_with_the_reason() {
         dir: dir.path().to_owned(),
         scale: 1.0,
     };
-    assert!(model.adapter(Some(&source)).is_err(), "no weights file");
+    assert!(model.adapters(&[source]).is_err(), "no weights file");
 }
 
 #[test]
@@ -401,8 +407,8 @@ fn fresh_weights_leave_the_model_as_it_is() {
     let lora = LoraWeights::new(&all_linears(), model.config(), &Device::Cpu, 1).unwrap();
     let adapter = Adapter::new(&lora, &Device::Cpu).unwrap();
     assert_eq!(
-        hidden(&model, Some((&adapter, 1.0))),
-        hidden(&model, None),
+        hidden(&model, &[(adapter.clone(), 1.0)]),
+        hidden(&model, &[]),
         "B is zero"
     );
     let again = LoraWeights::new(&all_linears(), model.config(), &Device::Cpu, 1).unwrap();

@@ -4,6 +4,7 @@
 mod architectures;
 mod decoder;
 mod doctor;
+mod exports;
 mod files;
 mod forms;
 mod lora;

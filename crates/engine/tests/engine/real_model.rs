@@ -304,7 +304,7 @@ fn best_agree(model: &LoadedModel, tokens: &[Token], best: impl Iterator<Item = 
             let request = ScoreRequest {
                 prefix: tokens.to_vec(),
                 continuations: vec![vec![token]],
-                adapter: None,
+                adapters: vec![],
                 steer: Vec::new(),
             };
             let ours = model

@@ -32,11 +32,20 @@ fn direction(layer: usize, seed: usize, scale: f32) -> Steering {
     }
 }
 
-fn adapter(dir: &Path, scale: f32) -> Option<AdapterSource> {
-    Some(AdapterSource {
+fn adapter(dir: &Path, scale: f32) -> Vec<AdapterSource> {
+    vec![AdapterSource {
         dir: dir.to_owned(),
         scale,
-    })
+    }]
+}
+
+/// Both at once.
+fn both(dirs: &[tempfile::TempDir; 2], first: f32, second: f32) -> Vec<AdapterSource> {
+    [
+        adapter(dirs[0].path(), first),
+        adapter(dirs[1].path(), second),
+    ]
+    .concat()
 }
 
 /// Two folders with different adapters of the model.
@@ -81,7 +90,7 @@ fn scores_alone_and_beside_others_are_the_same_bits() {
         let requests = [
             request(40, 1),
             ScoreRequest {
-                adapter: adapter(dirs[0].path(), 1.0),
+                adapters: adapter(dirs[0].path(), 1.0),
                 ..request(3, 2)
             },
             ScoreRequest {
@@ -89,8 +98,20 @@ fn scores_alone_and_beside_others_are_the_same_bits() {
                 ..request(65, 3)
             },
             ScoreRequest {
-                adapter: adapter(dirs[1].path(), 0.5),
+                adapters: adapter(dirs[1].path(), 0.5),
                 steer: vec![direction(0, 3, 2.0)],
+                ..request(40, 1)
+            },
+            ScoreRequest {
+                adapters: both(&dirs, 0.7, 0.4),
+                ..request(40, 1)
+            },
+            ScoreRequest {
+                adapters: both(&dirs, 0.7, 0.4),
+                ..request(12, 5)
+            },
+            ScoreRequest {
+                adapters: both(&dirs, 0.4, 0.7).into_iter().rev().collect(),
                 ..request(40, 1)
             },
         ];
@@ -141,13 +162,17 @@ fn texts_alone_and_beside_others_are_the_same_bits() {
             request(21, 3, 1.3),
             request(90, 1, 0.8),
             GenerateRequest {
-                adapter: adapter(dirs[0].path(), 1.0),
+                adapters: adapter(dirs[0].path(), 1.0),
                 ..request(30, 1, 0.8)
             },
             GenerateRequest {
-                adapter: adapter(dirs[1].path(), 1.5),
+                adapters: adapter(dirs[1].path(), 1.5),
                 steer: vec![direction(1, 4, 1.0)],
                 ..request(30, 1, 0.0)
+            },
+            GenerateRequest {
+                adapters: both(&dirs, 0.5, 1.0),
+                ..request(30, 1, 0.8)
             },
             GenerateRequest {
                 steer: vec![direction(0, 5, 0.5)],
@@ -156,7 +181,7 @@ fn texts_alone_and_beside_others_are_the_same_bits() {
             GenerateRequest {
                 against: Some(Against {
                     prompt: tokens(17, 6),
-                    adapter: adapter(dirs[0].path(), 1.0),
+                    adapters: adapter(dirs[0].path(), 1.0),
                     strength: 0.6,
                     plausible: 0.05,
                     ..Against::default()
@@ -174,7 +199,7 @@ fn texts_alone_and_beside_others_are_the_same_bits() {
             .collect();
         for (batch, alone) in [
             (&requests[..4], &alone[..4]),
-            (&requests[4..8], &alone[4..8]),
+            (&requests[4..9], &alone[4..9]),
             (&requests[..], &alone[..]),
         ] {
             for (together, alone) in written(model, batch).iter().zip(alone) {
@@ -184,7 +209,7 @@ fn texts_alone_and_beside_others_are_the_same_bits() {
                 assert_eq!(together.ended, alone.ended);
             }
         }
-        for other in [2, 4, 6, 7] {
+        for other in [2, 4, 6, 7, 8] {
             assert_ne!(
                 alone[other].tokens, alone[1].tokens,
                 "what sets request {other} apart counts"

@@ -78,10 +78,10 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(adapter: Option<&AdapterSource>) -> Self {
+    fn new(adapters: &[AdapterSource]) -> Self {
         Self {
             last: [BOS, BOS],
-            adapter_scale: adapter.map_or(0.0, |a| a.scale),
+            adapter_scale: adapters.iter().map(|a| a.scale).sum(),
             ..Self::default()
         }
     }
@@ -215,7 +215,7 @@ impl TextModel for FakeModel {
         let mut results = Vec::new();
         for request in requests {
             no_layers(&request.steer)?;
-            let mut memory = Memory::new(request.adapter.as_ref());
+            let mut memory = Memory::new(&request.adapters);
             request.prefix.iter().for_each(|&t| memory.push(t));
             let mut rows = Vec::new();
             for continuation in &request.continuations {
@@ -254,12 +254,12 @@ impl TextModel for FakeModel {
             if request.constraint.is_some() {
                 return Err(LlmError::Unsupported("the toy holds to no form".into()));
             }
-            let mut memory = Memory::new(request.adapter.as_ref());
+            let mut memory = Memory::new(&request.adapters);
             request.prompt.iter().for_each(|&t| memory.push(t));
             let mut against = None;
             if let Some(other) = &request.against {
                 no_layers(&other.steer)?;
-                let mut memory = Memory::new(other.adapter.as_ref());
+                let mut memory = Memory::new(&other.adapters);
                 other.prompt.iter().for_each(|&t| memory.push(t));
                 against = Some((memory, other));
             }

@@ -198,13 +198,16 @@ fn voices_without_a_run_are_retired_reported_and_taken_back() {
         bits_own: 4.5,
         ..AdapterReport::default()
     };
-    store.set_adapter_report(&first.id, &report).unwrap();
+    let measured = store.set_adapter_report(&first.id, &report).unwrap().report;
+    let measured = measured.expect("just stored");
+    assert!(!measured.measured_at.is_empty());
+    assert_eq!(measured.bits_own, report.bits_own);
     drop(store);
     let store = open(home.path(), 2).store;
     let read = store.adapter(&first.id).unwrap();
     assert_eq!(
         (read.report, read.retired_at),
-        (Some(report), retired.retired_at)
+        (Some(measured), retired.retired_at)
     );
     assert_eq!(
         store.retire_adapter(&first.id, false).unwrap().retired_at,

@@ -129,14 +129,14 @@ fn collect(
 }
 
 /// Samples in English without near-duplicates, cut into chunks.
-struct Chunks<'a> {
+pub(super) struct Chunks<'a> {
     samples: Vec<&'a Sample>,
-    all: Vec<Chunk<'a>>,
+    pub(super) all: Vec<Chunk<'a>>,
     duplicates: u32,
 }
 
 impl<'a> Chunks<'a> {
-    fn of(samples: &'a [Sample], settings: &TrainSettings) -> Self {
+    pub(super) fn of(samples: &'a [Sample], settings: &TrainSettings) -> Self {
         let english: Vec<&Sample> = samples.iter().filter(|s| s.language == "en").collect();
         let texts: Vec<&str> = english.iter().map(|s| s.text.as_str()).collect();
         let twins = chunk::near_duplicates(&texts);
@@ -360,7 +360,7 @@ impl Lessons {
 }
 
 /// The kind of a text as a brief names it.
-fn kind_of(sample: &Sample) -> &'static str {
+pub(super) fn kind_of(sample: &Sample) -> &'static str {
     match sample.kind {
         SampleKind::Email => "an email",
         SampleKind::Chat => "a message",
@@ -370,7 +370,7 @@ fn kind_of(sample: &Sample) -> &'static str {
 
 /// What a text is about as its title says: the subject of a mail, the heading of a document. A title that is a file's name
 /// or the text's own beginning says nothing.
-fn subject_of(sample: &Sample) -> Option<&str> {
+pub(super) fn subject_of(sample: &Sample) -> Option<&str> {
     let mut title = sample.title.trim();
     while let Some((prefix, rest)) = title.split_once(':')
         && ["re", "fw", "fwd", "aw", "wg"].contains(&prefix.trim().to_lowercase().as_str())
@@ -489,18 +489,9 @@ mod tests {
     #[test]
     fn a_title_that_says_what_a_text_is_about_goes_into_its_brief() {
         let sample = |title: &str, text: &str| Sample {
-            id: "s-1".into(),
-            profile: "p-1".into(),
-            kind: SampleKind::Email,
             title: title.into(),
             text: text.into(),
-            prompt: None,
-            words: 10,
-            language: "en".into(),
-            written_at: None,
-            added_at: String::new(),
-            removed: vec![],
-            note: String::new(),
+            ..crate::fixtures::sample()
         };
         let text = "Thanks for the figures, I will look at them tonight.";
         for (title, subject) in [

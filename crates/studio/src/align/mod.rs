@@ -1,18 +1,21 @@
 //! Training a voice: what it would learn from, whether this machine can, the run, what it made.
 
 mod adapters;
+mod control;
 mod follow;
 mod ladder;
 mod lessons;
 mod playback;
 mod preferences;
 mod preflight;
+mod report;
 mod run;
 mod settings;
 
 pub(crate) use adapters::{adapters, delete, remove_files, rename, retire, show, sweep};
 use lessons::lessons;
 pub(crate) use preflight::{measure, preflight};
+pub(crate) use report::measure as measure_voice;
 pub(crate) use run::{discard, remove_checkpoints, resume, retrain, runs, sft, sweep_checkpoints};
 pub(crate) use settings::{target_named, train_settings};
 

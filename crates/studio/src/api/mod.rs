@@ -254,6 +254,9 @@ pub enum Request {
         #[serde(default)]
         anyway: bool,
     },
+    /// Measures it on texts that it did not learn from, beside the plain model, excerpts in the prompt and another author's
+    /// voice; what was found stays with it. Events `progress`, then → `adapter`
+    AdapterMeasure { adapter: AdapterId },
     /// → `gone`
     AdapterDelete { adapter: AdapterId },
     /// Writes pairs (adapter against base, or against another adapter) for a blind test, on briefs that neither learned

@@ -14,6 +14,7 @@ mod psoups;
 mod reliability;
 mod rows;
 mod statistics;
+pub(crate) use statistics::bootstrap;
 #[cfg(test)]
 mod tests;
 

@@ -20,7 +20,7 @@ pub(super) fn mean(values: &[f64]) -> f64 {
 
 /// Percentile bootstrap 95 % (Efron 1979), seeded: `statistic` of `units` units drawn with replacement. `None` where no
 /// draw has one.
-pub(super) fn bootstrap(
+pub(crate) fn bootstrap(
     units: usize,
     seed: u64,
     mut statistic: impl FnMut(&[usize]) -> Option<f64>,

@@ -25,6 +25,10 @@ export class AlignState {
   adapters = $state.raw<Adapter[]>([]);
   error = $state.raw<UserError | null>(null);
   deleted = $state.raw<Gone | null>(null);
+  /** The voice that is being measured on texts it did not learn from. */
+  measured = $state.raw<string | null>(null);
+  /** Why a voice could not be measured, by its id. */
+  unmeasured = $state.raw<Record<string, UserError>>({});
 
   /** The blind test on screen or under way: whose, and against whom (null: the plain model). */
   testing = $state.raw<{ adapter: string; against: string | null } | null>(null);
@@ -56,6 +60,8 @@ export class AlignState {
     this.adapters = [];
     this.error = null;
     this.deleted = null;
+    this.measured = null;
+    this.unmeasured = {};
     this.retest = null;
     this.blind.clear();
     this.blind.tally = null;
@@ -184,6 +190,7 @@ export class AlignState {
       if (current()) {
         this.finished = { run, adapter };
         this.name = "";
+        if (adapter) void this.measureVoice(adapter.id);
       }
       this.studio.say(adapter ? `${adapter.name} is trained.` : "Training ended without keeping anything.");
     } catch (error) {
@@ -206,6 +213,25 @@ export class AlignState {
       if (this.finished?.adapter?.id === id) this.finished = { ...this.finished, adapter };
     } catch (error) {
       this.error = asUserError(error);
+    }
+  }
+
+  /** Measures a voice on texts that it did not learn from; by itself after each training. */
+  async measureVoice(id: string): Promise<void> {
+    if (this.measured !== null) return;
+    const turn = this.#turn;
+    this.measured = id;
+    const { [id]: _, ...others } = this.unmeasured;
+    this.unmeasured = others;
+    try {
+      const { adapter } = await this.studio.ask({ type: "adapter_measure", adapter: id }, "adapter");
+      if (turn !== this.#turn) return;
+      this.adapters = this.adapters.map((old) => (old.id === id ? adapter : old));
+      if (this.finished?.adapter?.id === id) this.finished = { ...this.finished, adapter };
+    } catch (error) {
+      if (turn === this.#turn) this.unmeasured = { ...this.unmeasured, [id]: asUserError(error) };
+    } finally {
+      if (turn === this.#turn) this.measured = null;
     }
   }
 

@@ -1,5 +1,5 @@
 /** What the fake works out: a finished training, results of votes, differences. */
-import type { Adapter, DiffPart, Run, Tally } from "../../generated/bindings";
+import type { Adapter, AdapterReport, DiffPart, Run, Tally } from "../../generated/bindings";
 import { defaultSettings } from "../../state/training";
 
 /** What only some points of a curve have. */
@@ -7,6 +7,15 @@ export const noMeters = { style: null, copied: null, margin: null, accuracy: nul
 
 /** What only some runs have. */
 export const plainRun = { votes: [], drafts: [], parent: null, resumable: false };
+
+/** What measuring a voice finds. */
+export const measured: AdapterReport = {
+  texts: 5, tokens: 912, bits_base: 4.91, bits_excerpts: 4.72, bits_own: 4.63, bits_wrong_author: 4.71,
+  wrong_author: "Harrow, an invented author, learned alike from 1947 tokens a pass (yours from 1830)",
+  own_minus_base: [-0.41, -0.12], style_base: 0.6, style_own: 0.64, win_rate: 0.75, win_rate_interval: [0.41, 0.93], win_rate_n: 8,
+  notes: ["The judge counts habits and does not read. Whether you like the drafts more, only the blind test says."],
+  measured_at: "2026-11-21T12:00:00Z",
+};
 
 /** What only some trained voices have. */
 export const plainVoice = { objective: "sft" as const, method: "base", votes: [], votes_gone: 0, drafts: [], drafts_gone: 0, parents: [], imported: null, retired_at: null, report: null };

@@ -18,7 +18,7 @@ import type {
   UserError,
 } from "../../generated/bindings";
 import { dimensions, findings, makeFingerprint, makeHypotheses, makeReadings, makeSample, models, words } from "./data";
-import { diff, firstTraining, noMeters, plainDraft, plainRun, plainVoice, tally } from "./results";
+import { diff, firstTraining, measured, noMeters, plainDraft, plainRun, plainVoice, tally } from "./results";
 import { prefers } from "../../state/training";
 import { draftTexts, letters } from "./texts";
 
@@ -342,6 +342,9 @@ export class FakeStudio {
         return { type: "adapter", adapter: this.#adapter(request.adapter) };
       case "adapter_rename":
         this.adapters = this.adapters.map((a) => (a.id === request.adapter ? { ...a, name: request.name } : a));
+        return { type: "adapter", adapter: this.#adapter(request.adapter) };
+      case "adapter_measure":
+        this.adapters = this.adapters.map((a) => (a.id === request.adapter ? { ...a, report: measured } : a));
         return { type: "adapter", adapter: this.#adapter(request.adapter) };
       case "adapter_retire":
         this.adapters = this.adapters.map((a) => (a.id === request.adapter ? { ...a, retired_at: request.retired ? "2026-11-21T12:00:00Z" : null } : a));
