@@ -10,9 +10,10 @@ on both sides and is in neither's time. A loss curve agrees when no step is furt
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,12 @@ PACKAGES = ["torch==2.6.0", "transformers==5.24.0", "peft==0.21.2", "accelerate=
 # A step's loss against ours, as a share of ours. In float32 two programs sum in other orders; with bfloat16 activations each
 # product keeps 8 bits.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
+# PyTorch's modes: of the model, and of the adapter. peft keeps adapters in float32 by itself; all in bfloat16 is quicker.
+MODES = {
+    "float32": ("float32", "float32"),
+    "bfloat16": ("bfloat16", "float32"),
+    "bfloat16, adapter too": ("bfloat16", "bfloat16"),
+}
 ALL = "q,k,v,o,gate,up,down"
 CASES = [("sft", ALL), ("sft", "q,v"), ("dpo", "q,v"), ("dpo", ALL)]
 
@@ -66,7 +73,13 @@ def load(path, dtype):
     return model.to(dtype)
 
 
-def measure(path, record, precision, threads):
+def held(field):
+    """Bytes that the process holds (VmRSS) or held at most since that was last forgotten (VmHWM); Linux counts kilobytes."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
+def measure(path, record, mode, threads):
     """Takes the steps of a record and says how they went."""
     import peft
     import torch
@@ -75,8 +88,17 @@ def measure(path, record, precision, threads):
     torch.set_num_threads(threads)
     record = pathlib.Path(record)
     run = json.loads((record / "run.json").read_text())
+    precision, of_adapter = MODES[mode]
     base = load(path, getattr(torch, precision))
     model = peft.PeftModel.from_pretrained(base, record / "initial", is_trainable=True, autocast_adapter_dtype=True)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(getattr(torch, of_adapter))
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    # What loading took for a moment is not what training takes: the peak begins anew.
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    loaded = held("VmRSS")
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     constants = run["optimizer"]
@@ -118,9 +140,8 @@ def measure(path, record, precision, threads):
         found.append(loss.item())
         seconds.append(time.perf_counter() - started)
     step = statistics.median(seconds[1:])
-    # Linux counts it in kilobytes.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"losses": found, "tokens_per_second": inputs.numel() / step, "peak_bytes": peak}))
+    print(json.dumps({"losses": found, "tokens_per_second": inputs.numel() / step, "peak_bytes": held("VmHWM"),
+                      "loaded_bytes": loaded}))
 
 
 def told(command):
@@ -146,9 +167,9 @@ def together(arguments):
                     "ours, bf16": ours + ["--bf16"],
                     "ours, recompute": ours + ["--recompute"],
                 }
-                for precision in TOLERANCE:
-                    turns[f"PyTorch, {precision}"] = [
-                        sys.executable, __file__, "--measure", folder, "--precision", precision, "--threads",
+                for mode in MODES:
+                    turns[f"PyTorch, {mode}"] = [
+                        sys.executable, __file__, "--measure", folder, "--mode", mode, "--threads",
                         str(arguments.threads), str(arguments.idiolect), str(arguments.model)]
                 for name, command in turns.items():
                     said = told(command)
@@ -178,7 +199,7 @@ def main():
     arguments.add_argument("--steps", type=int, default=8)
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--measure", metavar="DIR", help=argparse.SUPPRESS)
-    arguments.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
+    arguments.add_argument("--mode", default="float32", choices=MODES, help=argparse.SUPPRESS)
     arguments = arguments.parse_args()
     if arguments.install:
         venv.create(arguments.install, with_pip=True)
@@ -187,7 +208,7 @@ def main():
     if not arguments.model:
         sys.exit("name our program and the GGUF file, or --install DIR")
     if arguments.measure:
-        measure(arguments.model, arguments.measure, arguments.precision, arguments.threads)
+        measure(arguments.model, arguments.measure, arguments.mode, arguments.threads)
     else:
         together(arguments)
 

@@ -343,7 +343,7 @@ fn settings(seed: u64) -> Settings {
         seed,
         early_stop: false,
         stop_below: None,
-        precision: Precision::F32,
+        precision: Precision::Bf16,
         recompute: false,
     }
 }
