@@ -1,7 +1,8 @@
 //! Which texts an author's adapter learns from, and which it is measured on.
 //!
 //! cmcc21, whose authors all write on the same topics, is cut by topic; any other corpus by seeded halves of whole texts.
-//! Mails (texts with a subject) lose greeting, sign-off and echoes of the subject, which name people, and are bundled.
+//! Mails (a corpus in which any text has a subject) lose greeting, sign-off and echoes of the subject, which name people,
+//! and are bundled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,9 +84,10 @@ pub(super) fn of(
     passages: usize,
     seed: u64,
 ) -> Result<Texts, UserError> {
-    let every = |f: fn(&CorpusText) -> bool| authors.values().flatten().all(f);
-    let by_topic = corpus == "cmcc21" && every(|t| t.topic.is_some());
-    let mails = every(|t| t.subject.is_some());
+    let mut texts = authors.values().flatten();
+    let by_topic = corpus == "cmcc21" && texts.clone().all(|t| t.topic.is_some());
+    // Many mails have none.
+    let mails = texts.any(|t| t.subject.is_some());
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let held_topics = by_topic.then(|| {
         let topics: BTreeSet<&str> = authors
@@ -472,6 +474,23 @@ mod tests {
             }
         }
         assert!(bundles(&[text("ben", 1, 1)]).is_empty());
+    }
+
+    #[test]
+    fn mails_are_mails_though_many_have_no_subject() {
+        let all = corpus(&[("ann", 12), ("ben", 12), ("cid", 12)], |i, mail| {
+            mail.subject = (i % 3 == 0).then(|| "The boat".to_owned());
+            mail.text = format!("Dear Zoe,\n\n{}\n\nBest regards,\nBen\n", mail.text.trim());
+        });
+        let made = of("other", all, None, 12, 5).unwrap();
+        assert!(made.words().contains("bundled"), "{}", made.words());
+        for text in made
+            .authors
+            .iter()
+            .flat_map(|a| a.train.iter().chain(&a.held_out))
+        {
+            assert!(!text.passages.iter().any(|p| p.contains("Zoe")));
+        }
     }
 
     #[test]
