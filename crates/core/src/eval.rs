@@ -32,7 +32,7 @@ pub struct EvalReport {
     pub model: String,
     /// Rows, people or authors it was measured on.
     pub n: u32,
-    /// `shipped` coefficients, or `nested` cross-validation on the very file they were fitted on.
+    /// `shipped` coefficients, `nested` cross-validation on the very file they were fitted on, or `trained` in the run itself.
     pub fit: String,
     /// The figures.
     pub results: Vec<EvalResult>,

@@ -5,7 +5,7 @@ use idiolect_core::UserError;
 use crate::{
     Inner, align,
     api::{Event, Request, Response},
-    bench, bench_speed,
+    bench, bench_speed, bench_train,
     context::Ctx,
     demo, eval, import, inference, plot, profiles, retest, samples, status, votes,
     writing::{self, Assignment},
@@ -206,13 +206,7 @@ pub(crate) fn run(
             };
             bench_speed::bench(ctx, model.as_deref(), &wanted)
         }
-        Request::BenchTrain {
-            model,
-            rank,
-            batch,
-            length,
-            targets,
-        } => bench::bench_train(ctx, model.as_deref(), rank, batch, length, targets),
+        Request::BenchTrain(request) => bench_train::bench_train(ctx, &request),
         Request::Eval(request) => eval::run(ctx, &request),
         Request::Demo { seed } => demo::run(ctx, seed),
         Request::Plot { what, format } => plot::plot(ctx, &what, format),

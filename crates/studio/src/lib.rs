@@ -23,6 +23,7 @@ pub mod api;
 mod align;
 mod bench;
 mod bench_speed;
+mod bench_train;
 mod context;
 mod demo;
 mod dispatch;

@@ -73,33 +73,57 @@ pub enum BenchWorkload {
 #[allow(missing_docs, reason = "each variant's help says it")]
 pub enum BenchWhat {
     /// Speed of LoRA training.
-    Train {
-        #[arg(long)]
-        rank: Option<u32>,
-        #[arg(long)]
-        batch: Option<u32>,
-        #[arg(long)]
-        length: Option<u32>,
-        #[arg(long, value_delimiter = ',')]
-        targets: Vec<String>,
-    },
+    Train(BenchTrainArgs),
+}
+
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "each field's help says it")]
+pub struct BenchTrainArgs {
+    /// sft, dpo, orpo or kto; sft when left away.
+    #[arg(long)]
+    pub objective: Option<String>,
+    /// LoRA rank; 8 when left away.
+    #[arg(long)]
+    pub rank: Option<u32>,
+    /// Texts, pairs or thumbs a step; 4 when left away.
+    #[arg(long)]
+    pub batch: Option<u32>,
+    /// Tokens a row; 256 when left away.
+    #[arg(long)]
+    pub length: Option<u32>,
+    /// Any of q, k, v, o, gate, up, down; all of them when left away.
+    #[arg(long, value_delimiter = ',')]
+    pub targets: Vec<String>,
+    /// Steps, the first of which is not timed; 4 when left away.
+    #[arg(long)]
+    pub steps: Option<u32>,
+    /// 16-bit products with frozen weights, where the processor has a matrix unit for them.
+    #[arg(long)]
+    pub bf16: bool,
+    /// Less memory for more time.
+    #[arg(long)]
+    pub recompute: bool,
+    /// Write into this folder what another program needs to take the same steps.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 #[allow(missing_docs, reason = "each field's help says it")]
 pub struct EvalArgs {
-    /// psoups, reliability.
+    /// psoups, reliability, adapter, preference.
     pub name: String,
     /// Folder with corpora/ and evals/.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// Corpus, for evaluations that read one (reliability; cmcc21 when left away).
+    /// Corpus, for evaluations that read one (reliability, adapter; cmcc21 when left away).
     #[arg(long)]
     pub corpus: Option<String>,
     /// Rows of an evaluation or authors of a corpus at most: a seeded, stratified sample.
     #[arg(long)]
     pub limit: Option<u32>,
-    /// Texts an author at most, for evaluations that read a corpus (8 when left away).
+    /// Texts an author at most, for evaluations that read a corpus (8 when left away); held-out
+    /// passages an author for adapter (12 when left away).
     #[arg(long)]
     pub texts: Option<u32>,
     /// Seed of everything random.

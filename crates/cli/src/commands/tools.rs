@@ -4,7 +4,8 @@ use std::path::Path;
 
 use idiolect_core::{ErrorCode, UserError, draft::AdapterUse};
 use idiolect_studio::api::{
-    EvalRequest, FindingVerdict, PlotFormat, PlotSubject, Request, Response, Settings, Workload,
+    BenchTrainRequest, EvalRequest, FindingVerdict, PlotFormat, PlotSubject, Request, Response,
+    Settings, Workload,
 };
 use serde_json::{Value, json};
 
@@ -278,19 +279,19 @@ pub fn bench(s: &Session, args: BenchArgs) -> Result<(), UserError> {
             };
             s.show(&report, || print::bench(&report));
         }
-        Some(BenchWhat::Train {
-            rank,
-            batch,
-            length,
-            targets,
-        }) => {
-            let request = Request::BenchTrain {
+        Some(BenchWhat::Train(args)) => {
+            let request = Request::BenchTrain(BenchTrainRequest {
                 model: s.model.clone(),
-                rank,
-                batch,
-                length,
-                targets,
-            };
+                objective: args.objective,
+                rank: args.rank,
+                batch: args.batch,
+                length: args.length,
+                targets: args.targets,
+                steps: args.steps,
+                bf16: args.bf16,
+                recompute: args.recompute,
+                record: args.record.map(|folder| s.studio.ticket(folder)),
+            });
             let Response::BenchTrain { report } = s.ask(request)? else {
                 return Err(unexpected());
             };

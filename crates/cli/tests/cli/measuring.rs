@@ -140,7 +140,7 @@ fn speed_is_measured_as_documented() {
     let said = home.json(&[&["bench", "train"][..], &small].concat());
     has_keys(
         &said,
-        "objective targets batch length rank tokens_per_second peak_bytes seconds_per_step",
+        "objective targets batch length rank precision recompute tokens_per_second peak_bytes seconds_per_step losses",
     );
     assert_eq!(said["targets"], serde_json::json!(["q", "v"]));
     assert_eq!(
@@ -148,5 +148,29 @@ fn speed_is_measured_as_documented() {
         (&1.into(), &16.into(), &2.into())
     );
     assert!(said["peak_bytes"].as_u64().unwrap() > 100_000_000);
-    assert_eq!(home.fails(&["bench", "train", "--rank", "0"]).0, 2);
+    for wrong in [["--rank", "0"], ["--objective", "sgd"], ["--steps", "1"]] {
+        assert_eq!(home.fails(&[&["bench", "train"][..], &wrong].concat()).0, 2);
+    }
+    let record = home.path().join("record");
+    let record = record.to_string_lossy().into_owned();
+    let pairs = ["--objective", "dpo", "--record", &record, "--steps", "6"];
+    let said = home.json(&[&["bench", "train"][..], &small, &pairs].concat());
+    let losses = list(&said["losses"]);
+    assert_eq!(losses.len(), 6);
+    // Before anything is learned neither text of a pair is preferred.
+    assert!((losses[0].as_f64().unwrap() - 2f64.ln()).abs() < 1e-4);
+    assert!(losses[5].as_f64() < losses[0].as_f64());
+    let written = std::fs::read(home.path().join("record/run.json")).unwrap();
+    let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(written["losses"], said["losses"]);
+    let rows = list(&written["examples"][0]["rows"]);
+    assert_eq!(
+        rows.iter().map(|row| list(row).len()).collect::<Vec<_>>(),
+        [17, 17]
+    );
+    assert!(
+        home.path()
+            .join("record/initial/adapter_config.json")
+            .exists()
+    );
 }

@@ -20,8 +20,7 @@ use lessons::lessons;
 pub(crate) use preflight::{measure, preflight};
 pub(crate) use report::measure as measure_voice;
 pub(crate) use run::{discard, remove_checkpoints, resume, retrain, runs, sft, sweep_checkpoints};
-pub(crate) use settings::target_named;
-use settings::train_settings;
+pub(crate) use settings::{target_named, train_settings};
 
 /// Fewer words teach nothing that would last.
 const FEWEST_WORDS: u32 = 300;

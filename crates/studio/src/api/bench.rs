@@ -5,6 +5,8 @@ use ts_rs::TS;
 
 use idiolect_core::vote::Tally;
 
+use super::FileTicket;
+
 /// Log-probabilities of a text in one unbroken context.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct ScoreReport {
@@ -137,10 +139,36 @@ pub struct BenchReport {
     pub sentences: Option<SentenceRates>,
 }
 
+/// What to measure of training; what is left away has the default of `bench train`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, TS)]
+#[serde(default)]
+pub struct BenchTrainRequest {
+    /// Model id.
+    pub model: Option<String>,
+    /// `sft`, `dpo`, `orpo` or `kto`.
+    pub objective: Option<String>,
+    /// LoRA rank.
+    pub rank: Option<u32>,
+    /// Texts, pairs or thumbs a step.
+    pub batch: Option<u32>,
+    /// Tokens a row.
+    pub length: Option<u32>,
+    /// Linears trained.
+    pub targets: Vec<String>,
+    /// Steps, the first of which is not timed.
+    pub steps: Option<u32>,
+    /// 16-bit products with frozen weights, where the processor has a matrix unit for them.
+    pub bf16: bool,
+    /// Less memory for more time.
+    pub recompute: bool,
+    /// Folder to write what another program needs to take the same steps.
+    pub record: Option<FileTicket>,
+}
+
 /// Speed of training on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct BenchTrainReport {
-    /// `sft`.
+    /// `sft`, `dpo`, `orpo` or `kto`.
     pub objective: String,
     /// Linears trained.
     pub targets: Vec<String>,
@@ -150,12 +178,18 @@ pub struct BenchTrainReport {
     pub length: u32,
     /// LoRA rank.
     pub rank: u32,
-    /// Training tokens per second.
+    /// `f32` or `bf16`.
+    pub precision: String,
+    /// Whether activations were computed twice to save memory.
+    pub recompute: bool,
+    /// Training tokens per second; of pairs those of both texts.
     pub tokens_per_second: f64,
     /// Peak resident set of the process, bytes.
     pub peak_bytes: u64,
     /// Wall seconds a step.
     pub seconds_per_step: f64,
+    /// The loss of each step.
+    pub losses: Vec<f64>,
 }
 
 /// Held-out bits per token of one author under four conditions; lower is better.

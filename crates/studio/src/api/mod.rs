@@ -32,9 +32,9 @@ mod typescript;
 
 pub use align::{ExportForm, ExportReport, Preflight, Rung};
 pub use bench::{
-    BenchReport, BenchTrainReport, ContinuationTimes, DecodeAfter, DecodeRate, DemoAuthor,
-    DemoBits, DemoReport, DemoRetest, DraftRates, PrefillRate, ScoreReport, SentenceRates,
-    Workload,
+    BenchReport, BenchTrainReport, BenchTrainRequest, ContinuationTimes, DecodeAfter, DecodeRate,
+    DemoAuthor, DemoBits, DemoReport, DemoRetest, DraftRates, PrefillRate, ScoreReport,
+    SentenceRates, Workload,
 };
 pub use models::{DoctorReport, Finding, FindingVerdict, ModelEntry, ModelState};
 pub use samples::{FileTicket, ImportCounts, ImportScan, Participant};
@@ -348,17 +348,7 @@ pub enum Request {
         sentences: Option<u32>,
     },
     /// Speed of training on this machine. → `bench_train`
-    BenchTrain {
-        model: Option<String>,
-        #[serde(default)]
-        rank: Option<u32>,
-        #[serde(default)]
-        batch: Option<u32>,
-        #[serde(default)]
-        length: Option<u32>,
-        #[serde(default)]
-        targets: Vec<String>,
-    },
+    BenchTrain(BenchTrainRequest),
     /// An evaluation on a data folder. → `eval`
     Eval(EvalRequest),
     /// The whole journey with two fictional authors. Events `stage`, then → `demo`
@@ -423,7 +413,7 @@ pub enum Decision {
 /// An evaluation to run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct EvalRequest {
-    /// `psoups`, `reliability`, …
+    /// `psoups`, `reliability`, `adapter`, `preference`.
     pub name: String,
     /// Data folder laid out with `corpora/` and `evals/`.
     pub data: FileTicket,

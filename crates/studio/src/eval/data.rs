@@ -37,6 +37,12 @@ pub(super) struct CorpusText {
     pub(super) genre: Option<String>,
     #[serde(default)]
     pub(super) topic: Option<String>,
+    /// Of a mail.
+    #[serde(default)]
+    pub(super) subject: Option<String>,
+    /// Path of the file it comes from.
+    #[serde(default)]
+    pub(super) src: Option<String>,
 }
 
 /// Rows of a file with the hash of the file they came from.

@@ -2,11 +2,14 @@
 //!
 //! Each eval is a file here. Its `plan` checks the request and the data, which needs no model; only then are models
 //! fetched and loaded. `data` reads the folder, `cohort` says which texts are whose and which are held out, `judged`
-//! compares authors, `rows` keeps finished rows, `statistics` holds the bootstrap.
+//! compares authors, `adapter_texts` cuts a corpus for trainings, `rows` keeps finished rows, `statistics` holds the bootstrap.
 
+mod adapter;
+mod adapter_texts;
 mod cohort;
 mod data;
 mod judged;
+mod preference;
 mod psoups;
 mod reliability;
 mod rows;
@@ -25,10 +28,12 @@ use crate::{
 };
 
 /// Names `eval` takes.
-pub(crate) const NAMES: [&str; 2] = ["psoups", "reliability"];
+pub(crate) const NAMES: [&str; 4] = ["psoups", "reliability", "adapter", "preference"];
 
 /// What was checked and read before any model is touched.
 enum Plan {
+    Adapter(adapter::Plan),
+    Preference(preference::Plan),
     Psoups(psoups::Plan),
     Reliability(reliability::Plan),
 }
@@ -50,6 +55,8 @@ impl Plan {
         let folder = data::Folder::open(&ctx.studio.path_of(&request.data)?)?;
         Ok(match request.name.as_str() {
             "psoups" => Self::Psoups(psoups::plan(&folder, request)?),
+            "adapter" => Self::Adapter(adapter::plan(&folder, request)?),
+            "preference" => Self::Preference(preference::plan(&folder, request)?),
             _ => Self::Reliability(reliability::plan(&folder, request)?),
         })
     }
@@ -69,6 +76,8 @@ pub(crate) fn run(ctx: &mut Ctx, request: &EvalRequest) -> Result<Response, User
         sha256: &writer.file.sha256,
     };
     let report = match plan {
+        Plan::Adapter(plan) => adapter::run(ctx, &plan, &writer.model, subject, request)?,
+        Plan::Preference(plan) => preference::run(ctx, &plan, &writer.model, subject, request)?,
         Plan::Psoups(plan) => psoups::run(ctx, &plan, subject, request)?,
         Plan::Reliability(plan) => reliability::run(ctx, &plan, subject, request)?,
     };

@@ -86,6 +86,9 @@ impl Place {
                 }
                 psoups::run(ctx, &plan, subject, request).unwrap()
             }
+            Plan::Adapter(_) | Plan::Preference(_) => {
+                unreachable!("it needs a model that can be trained")
+            }
             Plan::Reliability(plan) => reliability::run(ctx, &plan, subject, request).unwrap(),
         }
     }
@@ -385,4 +388,165 @@ fn authors_of_cmcc21_get_the_same_cells_and_no_topic_on_both_sides() {
             }
         }
     }
+}
+
+#[test]
+fn adapters_learn_their_authors_and_finished_rows_are_used_again() {
+    let place = Place::new();
+    // Each author has syllables of their own; a model of random weights has to learn them all.
+    let syllables = [["ka", "lo", "mi"], ["tu", "re", "sa"], ["po", "vi", "ne"]];
+    let mut rows = Vec::new();
+    for (a, own) in syllables.iter().enumerate() {
+        for i in 0..8 {
+            let mut state = (a * 8 + i) as u64 + 1;
+            let mut word = || -> String {
+                (0..4)
+                    .map(|_| {
+                        state = state
+                            .wrapping_mul(6_364_136_223_846_793_005)
+                            .wrapping_add(1_442_695_040_888_963_407);
+                        own[(state >> 40) as usize % own.len()]
+                    })
+                    .collect()
+            };
+            let sentences: Vec<String> = (0..24)
+                .map(|_| {
+                    let words: Vec<String> = (0..10).map(|_| word()).collect();
+                    format!("A{}.", words.join(" "))
+                })
+                .collect();
+            rows.push(json!({"author": format!("a{a}"), "id": format!("{i}"), "text": sentences.join(" ")}));
+        }
+    }
+    place.write("corpora/toy.jsonl.gz", &rows);
+    let model = tiny(&place);
+    let request = EvalRequest {
+        corpus: Some("toy".to_owned()),
+        texts: Some(4),
+        ..place.request("adapter")
+    };
+    let measure = || {
+        let trained = std::sync::atomic::AtomicUsize::new(0);
+        let mut count = |event| {
+            if let crate::api::Event::Progress { message, .. } = event
+                && message.starts_with("Trained")
+            {
+                trained.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        };
+        let ctx = &mut Ctx::new(&place.studio.inner, &mut count);
+        let Ok(Plan::Adapter(plan)) = Plan::of(ctx, &request) else {
+            panic!("the plan of another evaluation");
+        };
+        let subject = Subject {
+            model: &model,
+            id: "tiny",
+            sha256: "tiny",
+        };
+        let report = adapter::run(ctx, &plan, &model, subject, &request).unwrap();
+        (report, trained.load(std::sync::atomic::Ordering::Relaxed))
+    };
+    let (report, trained) = measure();
+    assert_eq!((trained, report.n), (3, 3), "one training an author");
+    let value = |name: &str| result(&report, name).value;
+    assert!(
+        value("bits_per_token_own") < value("bits_per_token_base"),
+        "{report:?}"
+    );
+    assert!(
+        value("bits_per_token_wrong_author").is_finite()
+            && value("bits_per_token_excerpts").is_finite()
+    );
+    let gain = result(&report, "own_minus_base");
+    assert!(gain.value < 0.0 && gain.interval.high < 0.0, "{gain:?}");
+    assert!((0.0..=1.0).contains(&value("own_beats_wrong_author")));
+    let (again, trained) = measure();
+    assert_eq!(
+        (again, trained),
+        (report, 0),
+        "rows of a finished run are used again"
+    );
+    let few = EvalRequest {
+        texts: Some(1),
+        ..request.clone()
+    };
+    assert_eq!(place.refused(&few), ErrorCode::Usage);
+}
+
+/// A model of random weights that can be trained.
+fn tiny(place: &Place) -> idiolect_engine::LoadedModel {
+    let path = place.dir.path().join("tiny.gguf");
+    let shape = idiolect_llm::testing::TinyGguf {
+        context: 16_384,
+        ..Default::default()
+    };
+    std::fs::write(&path, idiolect_llm::testing::tiny_gguf(&shape)).unwrap();
+    idiolect_engine::Engine::load(&path, "tiny", idiolect_llm::DeviceWish::Cpu).unwrap()
+}
+
+#[test]
+fn votes_for_a_planted_taste_are_learned_and_shuffled_ones_are_not() {
+    let place = Place::new();
+    let answers = |i: usize| {
+        json!([
+            format!("Zzz zzz {i} zzz zzz."),
+            format!("Aaa aaa {i} aaa aaa.")
+        ])
+    };
+    let prompts: Vec<Value> = (0..80)
+        .map(|i| json!({"prompt": i, "instruction": format!("Say {i}."), "answers": answers(i)}))
+        .collect();
+    // Left and right change places, so that no side is the right one.
+    let vote = |i: usize, likes: usize| json!([i, i % 2, 1 - i % 2, (likes + i) % 2]);
+    let person = |role: &str, likes: usize| {
+        let votes = |of: std::ops::Range<usize>| of.map(|i| vote(i, likes)).collect::<Vec<_>>();
+        json!({"role": role, "alpha": 0.1, "user": format!("{role}-{likes}"), "votes": votes(0..40), "test": votes(40..60)})
+    };
+    let people: Vec<Value> = ["new", "population"]
+        .iter()
+        .flat_map(|role| [person(role, 0), person(role, 1)])
+        .collect();
+    place.write("evals/taste_answers.jsonl.gz", &prompts);
+    place.write("evals/taste_users.jsonl.gz", &people);
+    let model = tiny(&place);
+    for (role, tests) in [(None, "40 pairs"), (Some("population"), "20 pairs")] {
+        let request = EvalRequest {
+            corpus: role.map(str::to_owned),
+            ..place.request("preference")
+        };
+        let mut quiet = |_| {};
+        let ctx = &mut Ctx::new(&place.studio.inner, &mut quiet);
+        let Ok(Plan::Preference(plan)) = Plan::of(ctx, &request) else {
+            panic!("the plan of another evaluation");
+        };
+        let subject = Subject {
+            model: &model,
+            id: "tiny",
+            sha256: "tiny",
+        };
+        let report = preference::run(ctx, &plan, &model, subject, &request).unwrap();
+        let before = result(&report, "pair_accuracy_before");
+        assert_eq!(
+            before.value, 0.5,
+            "two people of opposite tastes: {report:?}"
+        );
+        let after = result(&report, "pair_accuracy_after");
+        assert!(after.value > 0.9, "{after:?}");
+        assert_eq!(
+            after.controls["always_longer"], 0.5,
+            "all are of one length"
+        );
+        let margin = result(&report, "margin");
+        assert!(margin.value > 0.0, "{margin:?}");
+        assert!(
+            margin.controls["shuffled_votes"] < margin.value,
+            "{margin:?}"
+        );
+        assert!(report.notes[0].starts_with("Simulated people") && report.notes[0].contains(tests));
+    }
+    let wrong = EvalRequest {
+        corpus: Some("real".to_owned()),
+        ..place.request("preference")
+    };
+    assert_eq!(place.refused(&wrong), ErrorCode::Usage);
 }

@@ -229,7 +229,7 @@ sentences: SentenceRates | null, };
 
 export type BenchTrainReport = { 
 /**
- * `sft`.
+ * `sft`, `dpo`, `orpo` or `kto`.
  */
 objective: string, 
 /**
@@ -249,7 +249,15 @@ length: number,
  */
 rank: number, 
 /**
- * Training tokens per second.
+ * `f32` or `bf16`.
+ */
+precision: string, 
+/**
+ * Whether activations were computed twice to save memory.
+ */
+recompute: boolean, 
+/**
+ * Training tokens per second; of pairs those of both texts.
  */
 tokens_per_second: number, 
 /**
@@ -259,7 +267,53 @@ peak_bytes: number,
 /**
  * Wall seconds a step.
  */
-seconds_per_step: number, };
+seconds_per_step: number, 
+/**
+ * The loss of each step.
+ */
+losses: Array<number>, };
+
+export type BenchTrainRequest = { 
+/**
+ * Model id.
+ */
+model: string | null, 
+/**
+ * `sft`, `dpo`, `orpo` or `kto`.
+ */
+objective: string | null, 
+/**
+ * LoRA rank.
+ */
+rank: number | null, 
+/**
+ * Texts, pairs or thumbs a step.
+ */
+batch: number | null, 
+/**
+ * Tokens a row.
+ */
+length: number | null, 
+/**
+ * Linears trained.
+ */
+targets: Array<string>, 
+/**
+ * Steps, the first of which is not timed.
+ */
+steps: number | null, 
+/**
+ * 16-bit products with frozen weights, where the processor has a matrix unit for them.
+ */
+bf16: boolean, 
+/**
+ * Less memory for more time.
+ */
+recompute: boolean, 
+/**
+ * Folder to write what another program needs to take the same steps.
+ */
+record: FileTicket | null, };
 
 export type BlindPair = { 
 /**
@@ -639,7 +693,7 @@ model: string,
  */
 n: number, 
 /**
- * `shipped` coefficients, or `nested` cross-validation on the very file they were fitted on.
+ * `shipped` coefficients, `nested` cross-validation on the very file they were fitted on, or `trained` in the run itself.
  */
 fit: string, 
 /**
@@ -653,7 +707,7 @@ notes: Array<string>, };
 
 export type EvalRequest = { 
 /**
- * `psoups`, `reliability`, …
+ * `psoups`, `reliability`, `adapter`, `preference`.
  */
 name: string, 
 /**
@@ -1530,7 +1584,7 @@ words: number | null, columns: Array<Column>, model: string | null, } | { "type"
 /**
  * The person insists, however little there is to learn from.
  */
-anyway: boolean, } | { "type": "run_resume", run: RunId, name: string | null, anyway: boolean, } | { "type": "run_discard", run: RunId, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_retire", adapter: AdapterId, retired: boolean, } | { "type": "adapter_retrain", adapter: AdapterId, name: string | null, anyway: boolean, } | { "type": "adapter_measure", adapter: AdapterId, } | { "type": "adapter_export", adapter: AdapterId, form: ExportForm, to: FileTicket, } | { "type": "adapter_import", profile: ProfileId, file: FileTicket, model: string | null, name: string | null, } | { "type": "adapter_stack", parts: Array<AdapterUse>, name: string | null, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, against: AdapterId | null, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, against: AdapterId | null, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train", model: string | null, rank: number | null, batch: number | null, length: number | null, targets: Array<string>, } | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
+anyway: boolean, } | { "type": "run_resume", run: RunId, name: string | null, anyway: boolean, } | { "type": "run_discard", run: RunId, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_retire", adapter: AdapterId, retired: boolean, } | { "type": "adapter_retrain", adapter: AdapterId, name: string | null, anyway: boolean, } | { "type": "adapter_measure", adapter: AdapterId, } | { "type": "adapter_export", adapter: AdapterId, form: ExportForm, to: FileTicket, } | { "type": "adapter_import", profile: ProfileId, file: FileTicket, model: string | null, name: string | null, } | { "type": "adapter_stack", parts: Array<AdapterUse>, name: string | null, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, against: AdapterId | null, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, against: AdapterId | null, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train" } & BenchTrainRequest | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
 
 export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, 
 /**
