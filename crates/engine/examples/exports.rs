@@ -9,22 +9,23 @@ use idiolect_llm::{AdapterSource, Cancel, DeviceWish, ScoreRequest, TextModel, T
 
 /// Tokens compared.
 const TOKENS: usize = 512;
-/// Largest value of B: with A as training begins with it, log-probabilities move by some tenths of a nat.
-const LARGEST: f32 = 0.02;
+/// Largest value of B, for q and k alone and for all linears: with A as training begins with it, log-probabilities move by
+/// some tenths of a nat, so that rows in a wrong order would show.
+const LARGEST: [f32; 2] = [0.2, 0.02];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let mut next = |what: &str| arguments.next().ok_or(format!("name {what}"));
     let base = PathBuf::from(next("a model file")?);
     let folder = PathBuf::from(next("a folder to write to")?);
-    let targets = match next("qk or all")?.as_str() {
-        "qk" => vec![Target::Query, Target::Key],
-        "all" => Target::ALL.to_vec(),
+    let (targets, largest) = match next("qk or all")?.as_str() {
+        "qk" => (vec![Target::Query, Target::Key], LARGEST[0]),
+        "all" => (Target::ALL.to_vec(), LARGEST[1]),
         other => return Err(format!("there are no targets {other}, but qk and all").into()),
     };
     let model = Engine::load(&base, "exported", DeviceWish::Cpu)?;
     let own = folder.join("own");
-    random(&model, targets)?.save(&own, model.config(), "exported")?;
+    random(&model, targets, largest)?.save(&own, model.config(), "exported")?;
     let text = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../tests/fixtures/perplexity_text.txt"
@@ -60,6 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn random(
     model: &LoadedModel,
     targets: Vec<Target>,
+    largest: f32,
 ) -> Result<LoraWeights, Box<dyn std::error::Error>> {
     let config = LoraConfig {
         rank: 8,
@@ -74,7 +76,7 @@ fn random(
                 state = state
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1_442_695_040_888_963_407);
-                ((state >> 40) as f32 / (1 << 23) as f32 - 1.0) * LARGEST
+                ((state >> 40) as f32 / (1 << 23) as f32 - 1.0) * largest
             })
             .collect();
         let values = Tensor::from_vec(values, factors.b.shape(), &Device::Cpu)?;
