@@ -20,6 +20,7 @@ pub fn builder<R: Runtime>(builder: Builder<R>, state: AppState) -> Builder<R> {
         .invoke_handler(tauri::generate_handler![
             commands::submit::submit,
             commands::files::pick_files,
+            commands::files::pick_place,
             commands::files::save_file,
         ])
         .setup(|app| Ok(open_window(app.handle())?))

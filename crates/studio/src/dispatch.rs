@@ -154,6 +154,14 @@ pub(crate) fn run(
             anyway,
         } => align::retrain(ctx, &adapter, name, anyway),
         Request::AdapterMeasure { adapter } => align::measure_voice(ctx, &adapter),
+        Request::AdapterExport { adapter, form, to } => align::export(ctx, &adapter, form, &to),
+        Request::AdapterImport {
+            profile,
+            file,
+            model,
+            name,
+        } => align::import(ctx, &profile, &file, model.as_deref(), name),
+        Request::AdapterStack { parts, name } => align::stack(ctx, &parts, name),
         Request::AdapterDelete { adapter } => align::delete(ctx, &adapter),
         Request::RetestStart {
             adapter,

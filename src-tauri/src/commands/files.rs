@@ -1,5 +1,7 @@
 //! Files: dialogs are opened here, and only tickets (reading) or nothing at all (writing) reach the page.
 
+use std::path::PathBuf;
+
 use idiolect_core::{ErrorCode, UserError};
 use idiolect_studio::api::FileTicket;
 use tauri::{AppHandle, Runtime, State};
@@ -29,6 +31,20 @@ pub async fn pick_files<R: Runtime>(
     state.tickets(files.into_iter().filter_map(|file| file.into_path().ok()))
 }
 
+/// Lets the person choose where the studio is to write something; none when they changed their mind.
+///
+/// # Errors
+/// Why the studio is not open.
+#[tauri::command]
+pub async fn pick_place<R: Runtime>(
+    app: AppHandle<R>,
+    state: State<'_, AppState>,
+    name: String,
+) -> Result<Option<FileTicket>, UserError> {
+    let place = ask_where(&app, &name).await;
+    Ok(state.tickets(place)?.pop())
+}
+
 /// Lets the person choose where to save `bytes`; false when they changed their mind.
 ///
 /// # Errors
@@ -39,27 +55,26 @@ pub async fn save_file<R: Runtime>(
     name: String,
     bytes: Vec<u8>,
 ) -> Result<bool, UserError> {
-    let (picked, answer) = oneshot::channel();
-    app.dialog()
-        .file()
-        .set_title("Save")
-        .set_file_name(plain_name(&name))
-        .save_file(move |file| {
-            // The receiver is gone only when the window is.
-            let _gone = picked.send(file);
-        });
-    let Some(path) = answer
-        .await
-        .ok()
-        .flatten()
-        .and_then(|file| file.into_path().ok())
-    else {
+    let Some(path) = ask_where(&app, &name).await else {
         return Ok(false);
     };
     match std::fs::write(&path, &bytes) {
         Ok(()) => Ok(true),
         Err(error) => Err(not_saved(&error)),
     }
+}
+
+async fn ask_where<R: Runtime>(app: &AppHandle<R>, name: &str) -> Option<PathBuf> {
+    let (picked, answer) = oneshot::channel();
+    app.dialog()
+        .file()
+        .set_title("Save")
+        .set_file_name(plain_name(name))
+        .save_file(move |file| {
+            // The receiver is gone only when the window is.
+            let _gone = picked.send(file);
+        });
+    answer.await.ok().flatten()?.into_path().ok()
 }
 
 /// A proposed name without folders: the person chooses where, the page never does.

@@ -10,7 +10,7 @@ mod writing;
 
 pub use measuring::{BenchArgs, BenchWhat, BenchWorkload, EvalArgs, Plot, ScoreArgs};
 pub use training::{
-    Adapters, Align, BriefsWord, ObjectiveWord, PrecisionWord, RetestArgs, ScheduleWord,
+    Adapters, Align, BriefsWord, FormatWord, ObjectiveWord, PrecisionWord, RetestArgs, ScheduleWord,
     SourceWord, TrainArgs,
 };
 pub use writing::{CompareArgs, DraftArgs, Drafts, Pick, ThumbWord, VoteArgs, WriteArgs};

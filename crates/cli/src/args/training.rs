@@ -206,6 +206,33 @@ pub enum Adapters {
     Rename { id: String, name: String },
     /// Measure it on texts that it did not learn from, beside the plain model, excerpts and another author's voice.
     Measure { id: String },
+    /// Write it for other programs, as a new folder with its licence and a card.
+    Export {
+        id: String,
+        /// For whom.
+        #[arg(long, value_enum, default_value = "peft")]
+        format: FormatWord,
+        /// The folder to make.
+        #[arg(long)]
+        out: std::path::PathBuf,
+    },
+    /// Take in a voice of another program: a PEFT folder or a GGUF adapter.
+    Import {
+        file: std::path::PathBuf,
+        /// A name for it.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Mix voices into a new one: `ID=STRENGTH`, 1 where no strength is named.
+    Stack {
+        #[arg(required = true)]
+        parts: Vec<String>,
+        /// A name for it.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Two of them side by side: what they learned from, how, and how they did.
+    Compare { first: String, second: String },
     /// Put it away: it is kept, and not proposed any more.
     Retire { id: String },
     /// Take back one that was put away.
@@ -223,4 +250,15 @@ pub enum Adapters {
     },
     /// Delete it.
     Delete { id: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum FormatWord {
+    /// A folder for PEFT.
+    Peft,
+    /// A LoRA adapter in GGUF, for llama.cpp.
+    GgufLora,
+    /// The model with the voice in its weights, in GGUF.
+    MergedGguf,
 }

@@ -1,18 +1,21 @@
 //! Training, trained voices and their blind re-tests.
 
+use std::path::PathBuf;
+
 use idiolect_core::{
     ErrorCode, UserError,
+    draft::AdapterUse,
     ids::{ProfileId, RunId},
     training::{BriefSource, Objective, PreferenceSource, Schedule, TrainPrecision, TrainSettings},
 };
-use idiolect_studio::api::{Request, Response};
+use idiolect_studio::api::{ExportForm, Request, Response};
 use serde_json::json;
 
 use super::{Session, profiles::gone, unexpected, writing::cast};
 use crate::{
     args::{
-        Adapters, Align, BriefsWord, ObjectiveWord, PrecisionWord, RetestArgs, ScheduleWord,
-        SourceWord, TrainArgs,
+        Adapters, Align, BriefsWord, FormatWord, ObjectiveWord, PrecisionWord, RetestArgs,
+        ScheduleWord, SourceWord, TrainArgs,
     },
     print,
 };
@@ -286,6 +289,21 @@ pub fn adapter(s: &Session, command: Adapters) -> Result<(), UserError> {
             adapter: s.studio.adapter_id(&id)?,
             retired: false,
         },
+        Adapters::Export { id, format, out } => return export(s, &id, format, out),
+        Adapters::Import { file, name } => Request::AdapterImport {
+            profile: s.profile()?,
+            file: s.studio.ticket(file),
+            model: s.model.clone(),
+            name,
+        },
+        Adapters::Stack { parts, name } => Request::AdapterStack {
+            parts: parts
+                .iter()
+                .map(|part| mixed(s, part))
+                .collect::<Result<_, _>>()?,
+            name,
+        },
+        Adapters::Compare { first, second } => return compare(s, &first, &second),
         Adapters::Measure { id } => {
             let adapter = s.studio.adapter_id(&id)?;
             let Response::Adapter { adapter } = s.ask(Request::AdapterMeasure { adapter })? else {
@@ -306,5 +324,48 @@ pub fn adapter(s: &Session, command: Adapters) -> Result<(), UserError> {
         return Err(unexpected());
     };
     s.show(&adapter, || print::adapter(&adapter));
+    Ok(())
+}
+
+fn export(s: &Session, id: &str, format: FormatWord, out: PathBuf) -> Result<(), UserError> {
+    let request = Request::AdapterExport {
+        adapter: s.studio.adapter_id(id)?,
+        form: match format {
+            FormatWord::Peft => ExportForm::Peft,
+            FormatWord::GgufLora => ExportForm::Gguf,
+            FormatWord::MergedGguf => ExportForm::Merged,
+        },
+        to: s.studio.ticket(out),
+    };
+    let Response::AdapterExported { report } = s.ask(request)? else {
+        return Err(unexpected());
+    };
+    s.show(&report, || print::exported(&report));
+    Ok(())
+}
+
+/// `ID` or `ID=STRENGTH`.
+fn mixed(s: &Session, part: &str) -> Result<AdapterUse, UserError> {
+    let (id, scale) = part.split_once('=').unwrap_or((part, "1"));
+    let scale = scale.parse().map_err(|_| {
+        UserError::new(
+            ErrorCode::Usage,
+            format!("“{scale}” is no strength."),
+            "Name voices as ID=STRENGTH, with a strength between 0 and 2.",
+        )
+    })?;
+    Ok(AdapterUse::new(s.studio.adapter_id(id)?, scale))
+}
+
+fn compare(s: &Session, first: &str, second: &str) -> Result<(), UserError> {
+    let mut both = Vec::new();
+    for id in [first, second] {
+        let adapter = s.studio.adapter_id(id)?;
+        let Response::Adapter { adapter } = s.ask(Request::AdapterShow { adapter })? else {
+            return Err(unexpected());
+        };
+        both.push(adapter);
+    }
+    s.show(&both, || print::compared(&both[0], &both[1]));
     Ok(())
 }

@@ -4,6 +4,7 @@ use idiolect_core::{
     Interval,
     adapter::{Adapter, AdapterReport},
 };
+use idiolect_studio::api::ExportReport;
 
 /// Its figures in words; a hint where it was not measured yet.
 pub fn measured(voice: &Adapter) -> String {
@@ -33,6 +34,85 @@ pub fn measured(voice: &Adapter) -> String {
     }
     lines.extend(drafts(r));
     lines.extend(r.notes.iter().map(|note| format!("Note: {note}")));
+    lines.join("\n")
+}
+
+/// What was exported, and how close it is to the voice in the studio.
+pub fn exported(e: &ExportReport) -> String {
+    let storage = match e.storage.as_str() {
+        "" => String::new(),
+        storage => format!("; tensors that the voice changes are stored as {storage}"),
+    };
+    format!(
+        "Written: {} ({}). Read again, it differs by {:.1e} nats a token on average, over {} tokens{storage}. Its licence and a card lie beside it.",
+        e.written,
+        super::size(e.bytes),
+        e.difference,
+        e.tokens
+    )
+}
+
+/// Two voices side by side, line by line.
+pub fn compared(a: &Adapter, b: &Adapter) -> String {
+    let figure =
+        |x: Option<f64>| x.map_or_else(|| "not measured".to_owned(), |x| format!("{x:.3}"));
+    let of = |v: &Adapter, what: fn(&AdapterReport) -> Option<f64>| {
+        figure(v.report.as_ref().and_then(what))
+    };
+    let learned = |v: &Adapter| {
+        v.imported.clone().unwrap_or_else(|| {
+            format!(
+                "{} samples, {} votes, {} drafts",
+                v.samples.len(),
+                v.votes.len(),
+                v.drafts.len()
+            )
+        })
+    };
+    let rows: [(&str, [String; 2]); 9] = [
+        ("", [a.name.clone(), b.name.clone()]),
+        ("model", [a.model.clone(), b.model.clone()]),
+        (
+            "objective",
+            [a, b].map(|v| {
+                v.objective
+                    .map_or_else(|| "not known".into(), |o| format!("{o:?}").to_lowercase())
+            }),
+        ),
+        (
+            "rank, alpha",
+            [a, b].map(|v| format!("{}, {}", v.rank, v.alpha)),
+        ),
+        ("learned from", [a, b].map(learned)),
+        (
+            "bits per token, plain",
+            [a, b].map(|v| of(v, |r| Some(r.bits_base))),
+        ),
+        (
+            "bits per token, with it",
+            [a, b].map(|v| of(v, |r| Some(r.bits_own))),
+        ),
+        (
+            "bits per token, another's",
+            [a, b].map(|v| of(v, |r| r.bits_wrong_author)),
+        ),
+        (
+            "closeness in habits, 0-1",
+            [a, b].map(|v| of(v, |r| r.style_own)),
+        ),
+    ];
+    let width = rows
+        .iter()
+        .map(|(_, [left, _])| left.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut lines: Vec<String> = rows
+        .iter()
+        .map(|(what, [left, right])| format!("{what:26} {left:width$}  {right}"))
+        .collect();
+    let shared = a.samples.iter().filter(|id| b.samples.contains(id)).count();
+    lines.push(format!("samples that both learned from: {shared}"));
+    lines.push("Each was measured on texts that it did not learn from, which may differ; only a blind test of one against the other says which you like: idiolect retest --against".into());
     lines.join("\n")
 }
 

@@ -134,6 +134,83 @@ fn a_training_answers_as_documented_and_is_listed() {
     assert_eq!(home.fails(&["adapter", "show", id]).0, 1);
 }
 
+/// Each form carries its licence and a card without a word of the person, and comes back as the same voice.
+#[test]
+fn a_voice_goes_out_in_every_form_and_comes_back() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = &used.home;
+    let id = used.adapter();
+    let place = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    for (form, file) in [
+        ("peft", "adapter_model.safetensors"),
+        ("gguf-lora", "adapter.gguf"),
+        ("merged-gguf", "model.gguf"),
+    ] {
+        let folder = place(form);
+        let said = home.json(&["adapter", "export", id, "--format", form, "--out", &folder]);
+        has_keys(&said, "written form difference tokens storage bytes");
+        assert!(said["difference"].as_f64().unwrap() <= 1e-3, "{said}");
+        assert!(said["tokens"].as_u64().unwrap() > 50);
+        let read = |name: &str| std::fs::read_to_string(home.path().join(form).join(name)).unwrap();
+        assert!(home.path().join(form).join(file).exists());
+        assert!(read("LICENCE.txt").contains("Apache"));
+        let card = read("README.md");
+        assert!(card.contains("SmolLM2"), "{card}");
+        let sample = used.trained["adapter"]["samples"][0].as_str().unwrap();
+        let text = home.json(&["sample", "show", sample])["text"].to_string();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert!(!card.contains(&words[3..7].join(" ")), "no text of theirs");
+    }
+    let again = home.fails(&["adapter", "export", id, "--out", &place("peft")]);
+    assert_eq!(again.0, 2, "never over something that is there");
+
+    home.json(&["adapter", "measure", id]);
+    let bits = |id: &str| {
+        let measured = home.json(&["adapter", "measure", id]);
+        measured["report"]["bits_own"].as_f64().unwrap()
+    };
+    // A voice without lineage is measured on every text; so is the original once it is brought in.
+    let mut back = Vec::new();
+    for from in [
+        place("peft"),
+        format!("{}/adapter.gguf", place("gguf-lora")),
+    ] {
+        let voice = home.json(&["adapter", "import", &from, "--name", "Back"]);
+        assert!(voice["imported"].as_str().unwrap().contains("not known"));
+        assert_eq!(voice["samples"], serde_json::json!([]));
+        back.push(voice["id"].as_str().unwrap().to_owned());
+    }
+    let (peft, gguf) = (bits(&back[0]), bits(&back[1]));
+    assert!((peft - gguf).abs() < 2e-3, "{peft} and {gguf}");
+
+    // Half of it twice is all of it; lineage leads back to the parts.
+    let halves = [format!("{id}=0.5"), format!("{}=0.5", back[0])];
+    let mixed = home.json(&["adapter", "stack", &halves[0], &halves[1], "--name", "Both"]);
+    assert_eq!(list(&mixed["parents"]).len(), 2);
+    assert!(mixed["imported"].as_str().unwrap().contains("50 % of"));
+    let mixed = mixed["id"].as_str().unwrap();
+    assert!((bits(mixed) - peft).abs() < 2e-3);
+    assert_eq!(home.fails(&["adapter", "stack", &format!("{id}=x")]).0, 2);
+    assert_eq!(home.fails(&["adapter", "stack", &format!("{id}=0")]).0, 2);
+    let both = home.words(&["adapter", "compare", id, mixed]);
+    assert!(
+        both.contains("Mixed from 50 % of") && both.contains("learned from"),
+        "{both}"
+    );
+
+    for wrong in ["nowhere", "LICENCE"] {
+        let path = place(wrong);
+        if wrong == "LICENCE" {
+            std::fs::write(&path, "No voice.").unwrap();
+        }
+        assert_eq!(home.fails(&["adapter", "import", &path]).0, 1, "{wrong}");
+    }
+    let none = std::fs::read_dir(home.path().join("home/adapters")).unwrap();
+    assert_eq!(none.count(), 4, "nothing is left of what was refused");
+}
+
 #[test]
 fn a_first_ctrl_c_keeps_the_best_so_far() {
     let Some(used) = Used::copy() else {

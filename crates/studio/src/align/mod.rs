@@ -1,7 +1,9 @@
 //! Training a voice: what it would learn from, whether this machine can, the run, what it made.
 
 mod adapters;
+mod card;
 mod control;
+mod exports;
 mod follow;
 mod ladder;
 mod lessons;
@@ -13,6 +15,7 @@ mod run;
 mod settings;
 
 pub(crate) use adapters::{adapters, delete, remove_files, rename, retire, show, sweep};
+pub(crate) use exports::{export, import, stack};
 use lessons::lessons;
 pub(crate) use preflight::{measure, preflight};
 pub(crate) use report::measure as measure_voice;

@@ -72,3 +72,32 @@ pub struct Rung {
     /// Whether that much is free now.
     pub fits: bool,
 }
+
+/// For which programs a voice is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportForm {
+    /// A folder for PEFT.
+    Peft,
+    /// A LoRA adapter in GGUF, beside the model, for llama.cpp.
+    Gguf,
+    /// The model with the voice in its weights, in GGUF.
+    Merged,
+}
+
+/// What was exported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct ExportReport {
+    /// The folder.
+    pub written: String,
+    /// For whom.
+    pub form: ExportForm,
+    /// Mean difference of a token's log-probability after reading it again, nats.
+    pub difference: f64,
+    /// Tokens compared.
+    pub tokens: u64,
+    /// How tensors that the voice changes are stored; empty where the model is not part of it.
+    pub storage: String,
+    /// Bytes of the folder.
+    pub bytes: u64,
+}

@@ -30,7 +30,7 @@ mod samples;
 mod status;
 mod typescript;
 
-pub use align::{Preflight, Rung};
+pub use align::{ExportForm, ExportReport, Preflight, Rung};
 pub use bench::{
     BenchReport, BenchTrainReport, BenchTrainRequest, ContinuationTimes, DecodeAfter, DecodeRate,
     DemoAuthor, DemoBits, DemoReport, DemoRetest, DraftRates, PrefillRate, ScoreReport,
@@ -257,6 +257,28 @@ pub enum Request {
     /// Measures it on texts that it did not learn from, beside the plain model, excerpts in the prompt and another author's
     /// voice; what was found stays with it. Events `progress`, then → `adapter`
     AdapterMeasure { adapter: AdapterId },
+    /// Writes it as a new folder for other programs, with its licence and a card, once what was written is read again and
+    /// does the same. `to` names the folder. → `adapter_exported`
+    AdapterExport {
+        adapter: AdapterId,
+        form: ExportForm,
+        to: FileTicket,
+    },
+    /// Takes in a voice of another program: a PEFT folder (or a file in it) or a GGUF adapter. → `adapter`
+    AdapterImport {
+        profile: ProfileId,
+        file: FileTicket,
+        #[serde(default)]
+        model: Option<String>,
+        #[serde(default)]
+        name: Option<String>,
+    },
+    /// Mixes voices of one profile into a new one, each with its scale. → `adapter`
+    AdapterStack {
+        parts: Vec<AdapterUse>,
+        #[serde(default)]
+        name: Option<String>,
+    },
     /// → `gone`
     AdapterDelete { adapter: AdapterId },
     /// Writes pairs (adapter against base, or against another adapter) for a blind test, on briefs that neither learned
@@ -692,6 +714,9 @@ pub enum Response {
     },
     Adapter {
         adapter: Adapter,
+    },
+    AdapterExported {
+        report: ExportReport,
     },
     Retest {
         retest: Retest,

@@ -9,6 +9,8 @@ export interface Backend {
   submit(request: Request, onEvent: (event: Event) => void): Promise<Response>;
   /** Lets the person pick files; empty when they changed their mind. */
   pickFiles(): Promise<FileTicket[]>;
+  /** Lets the person choose where something is to be written; null when they changed their mind. */
+  pickPlace(name: string): Promise<FileTicket | null>;
   /** Calls back with tickets whenever files are dropped on the window. Returns how to stop listening. */
   onDrop(callback: (files: FileTicket[]) => void): () => void;
   /** Lets the person choose where to save; false when they changed their mind. */

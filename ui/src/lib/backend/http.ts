@@ -42,6 +42,10 @@ export function createHttpBackend(token: string, fetcher: typeof fetch = fetch):
     onDrop(callback) {
       return onBrowserDrop((files) => void Promise.all(files.map(upload)).then(callback));
     },
+    // A page in a browser has no say in where programs write; the command line has.
+    async pickPlace() {
+      return null;
+    },
     async saveFile(name, bytes) {
       return downloadInBrowser(name, bytes);
     },

@@ -29,6 +29,7 @@ export function createTauriBackend(): Backend {
         stop?.();
       };
     },
+    pickPlace: (name) => invoke<FileTicket | null>("pick_place", { name }),
     saveFile: (name, bytes) => invoke<boolean>("save_file", { name, bytes: Array.from(bytes) }),
   };
 }

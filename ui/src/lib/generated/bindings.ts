@@ -869,6 +869,34 @@ span: Span,
  */
 weight: number, };
 
+export type ExportForm = "peft" | "gguf" | "merged";
+
+export type ExportReport = { 
+/**
+ * The folder.
+ */
+written: string, 
+/**
+ * For whom.
+ */
+form: ExportForm, 
+/**
+ * Mean difference of a token's log-probability after reading it again, nats.
+ */
+difference: number, 
+/**
+ * Tokens compared.
+ */
+tokens: number, 
+/**
+ * How tensors that the voice changes are stored; empty where the model is not part of it.
+ */
+storage: string, 
+/**
+ * Bytes of the folder.
+ */
+bytes: number, };
+
 export type FileTicket = string;
 
 export type Finding = { 
@@ -1556,7 +1584,7 @@ words: number | null, columns: Array<Column>, model: string | null, } | { "type"
 /**
  * The person insists, however little there is to learn from.
  */
-anyway: boolean, } | { "type": "run_resume", run: RunId, name: string | null, anyway: boolean, } | { "type": "run_discard", run: RunId, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_retire", adapter: AdapterId, retired: boolean, } | { "type": "adapter_retrain", adapter: AdapterId, name: string | null, anyway: boolean, } | { "type": "adapter_measure", adapter: AdapterId, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, against: AdapterId | null, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, against: AdapterId | null, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train" } & BenchTrainRequest | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
+anyway: boolean, } | { "type": "run_resume", run: RunId, name: string | null, anyway: boolean, } | { "type": "run_discard", run: RunId, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_retire", adapter: AdapterId, retired: boolean, } | { "type": "adapter_retrain", adapter: AdapterId, name: string | null, anyway: boolean, } | { "type": "adapter_measure", adapter: AdapterId, } | { "type": "adapter_export", adapter: AdapterId, form: ExportForm, to: FileTicket, } | { "type": "adapter_import", profile: ProfileId, file: FileTicket, model: string | null, name: string | null, } | { "type": "adapter_stack", parts: Array<AdapterUse>, name: string | null, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, against: AdapterId | null, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, against: AdapterId | null, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train" } & BenchTrainRequest | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
 
 export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, 
 /**
@@ -1570,7 +1598,7 @@ samples: Array<Sample>, counts: ImportCounts, } | { "type": "fingerprint", finge
 /**
  * What each prompt had to leave out or does without, in words.
  */
-notes: Array<Array<string>>, } | { "type": "drafts", drafts: Array<Draft>, } | { "type": "draft", draft: Draft, } | { "type": "diff", parts: Array<DiffPart>, } | { "type": "pair", pair: BlindPair, } | { "type": "voted", voted: Voted, } | { "type": "tallies", tallies: Array<Tally>, } | { "type": "preflight", preflight: Preflight, } | { "type": "run", run: Run, adapter: Adapter | null, } | { "type": "runs", runs: Array<Run>, } | { "type": "adapters", adapters: Array<Adapter>, } | { "type": "adapter", adapter: Adapter, } | { "type": "retest", retest: Retest, } | { "type": "models", models: Array<ModelEntry>, } | { "type": "model", model: ModelEntry, } | { "type": "doctor", report: DoctorReport, } | { "type": "score", report: ScoreReport, } | { "type": "bench", report: BenchReport, } | { "type": "bench_train", report: BenchTrainReport, } | { "type": "eval", report: EvalReport, } | { "type": "demo", report: DemoReport, } | { "type": "plot", format: PlotFormat, bytes: Array<number>, };
+notes: Array<Array<string>>, } | { "type": "drafts", drafts: Array<Draft>, } | { "type": "draft", draft: Draft, } | { "type": "diff", parts: Array<DiffPart>, } | { "type": "pair", pair: BlindPair, } | { "type": "voted", voted: Voted, } | { "type": "tallies", tallies: Array<Tally>, } | { "type": "preflight", preflight: Preflight, } | { "type": "run", run: Run, adapter: Adapter | null, } | { "type": "runs", runs: Array<Run>, } | { "type": "adapters", adapters: Array<Adapter>, } | { "type": "adapter", adapter: Adapter, } | { "type": "adapter_exported", report: ExportReport, } | { "type": "retest", retest: Retest, } | { "type": "models", models: Array<ModelEntry>, } | { "type": "model", model: ModelEntry, } | { "type": "doctor", report: DoctorReport, } | { "type": "score", report: ScoreReport, } | { "type": "bench", report: BenchReport, } | { "type": "bench_train", report: BenchTrainReport, } | { "type": "eval", report: EvalReport, } | { "type": "demo", report: DemoReport, } | { "type": "plot", format: PlotFormat, bytes: Array<number>, };
 
 export type Retest = { 
 /**

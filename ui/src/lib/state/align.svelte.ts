@@ -1,6 +1,6 @@
 /** Training a voice of one's own: preflight, the run with its curve, what came of it, the blind re-test. */
 import { asUserError } from "../backend/backend";
-import type { Adapter, Choice, Gone, Preflight, Request, Retest, Run, Rung, TrainSettings, UserError } from "../generated/bindings";
+import type { Adapter, Choice, ExportForm, ExportReport, Gone, Preflight, Request, Retest, Run, Rung, TrainSettings, UserError } from "../generated/bindings";
 import { BlindState } from "./blind.svelte";
 import type { Studio } from "./studio.svelte";
 import { defaultSettings, fromElsewhere, notStarted, prefers, reduceLive, tidySettings, type Live } from "./training";
@@ -25,6 +25,8 @@ export class AlignState {
   adapters = $state.raw<Adapter[]>([]);
   error = $state.raw<UserError | null>(null);
   deleted = $state.raw<Gone | null>(null);
+  /** What was written for other programs last. */
+  exported = $state.raw<ExportReport | null>(null);
   /** The voice that is being measured on texts it did not learn from. */
   measured = $state.raw<string | null>(null);
   /** Why a voice could not be measured, by its id. */
@@ -60,6 +62,7 @@ export class AlignState {
     this.adapters = [];
     this.error = null;
     this.deleted = null;
+    this.exported = null;
     this.measured = null;
     this.unmeasured = {};
     this.retest = null;
@@ -233,6 +236,55 @@ export class AlignState {
     } finally {
       if (turn === this.#turn) this.measured = null;
     }
+  }
+
+  /** Writes a voice for other programs, where the person says. */
+  async exportVoice(voice: Adapter, form: ExportForm): Promise<void> {
+    this.error = null;
+    try {
+      const to = await this.studio.backend.pickPlace(`${voice.name} for ${form === "peft" ? "PEFT" : "llama.cpp"}`);
+      if (!to) return;
+      const { report } = await this.studio.ask({ type: "adapter_export", adapter: voice.id, form, to }, "adapter_exported");
+      this.exported = report;
+      this.studio.say(`${voice.name} is written.`);
+    } catch (error) {
+      this.#unlessStopped(error);
+    }
+  }
+
+  /** Takes in a voice of another program. */
+  async importVoice(): Promise<void> {
+    const profile = this.studio.profileId;
+    if (!profile) return;
+    this.error = null;
+    try {
+      const [file] = await this.studio.backend.pickFiles();
+      if (!file) return;
+      const { adapter } = await this.studio.ask({ type: "adapter_import", profile, file, model: null, name: null }, "adapter");
+      this.studio.say(`${adapter.name} is here.`);
+      await this.load();
+    } catch (error) {
+      this.#unlessStopped(error);
+    }
+  }
+
+  /** Mixes two voices into a new one: `share` of the second, the rest of the first. */
+  async mix(first: Adapter, second: Adapter, share: number): Promise<void> {
+    this.error = null;
+    const part = (voice: Adapter, scale: number) => ({ id: voice.id, scale, contrast: 0 });
+    try {
+      const name = `${first.name} and ${second.name}`.slice(0, 80);
+      const { adapter } = await this.studio.ask({ type: "adapter_stack", parts: [part(first, 1 - share), part(second, share)], name }, "adapter");
+      this.studio.say(`${adapter.name} is mixed.`);
+      await this.load();
+    } catch (error) {
+      this.#unlessStopped(error);
+    }
+  }
+
+  #unlessStopped(error: unknown): void {
+    const wrong = asUserError(error);
+    if (wrong.code !== "cancelled") this.error = wrong;
   }
 
   /** Puts a voice away, or takes it back. */

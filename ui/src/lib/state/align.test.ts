@@ -2,7 +2,9 @@ import { fireEvent, screen } from "@testing-library/svelte";
 import { expect, test, vi } from "vitest";
 import { draw, openStudio } from "../../test/studio";
 import BlindTest from "../../views/align/BlindTest.svelte";
+import Measured from "../../views/align/Measured.svelte";
 import Prepare from "../../views/align/Prepare.svelte";
+import Voices from "../../views/align/Voices.svelte";
 import RemovedDialog from "../../views/samples/RemovedDialog.svelte";
 import { ingredientWords } from "./column.svelte";
 import { defaultSettings, tidySettings, withIngredient } from "./training";
@@ -20,6 +22,38 @@ test("a run grows its curve and ends with a voice in the list", async () => {
   expect(align.finished?.run.status).toBe("finished");
   expect(align.adapters[0]?.id).toBe(align.finished?.adapter?.id);
   expect(align.adapters[0]?.name, "as the empty field said it would be called").toBe("My letters 2");
+});
+
+test("a voice is measured by itself after its training", async () => {
+  const { studio, fake } = await openStudio();
+  const { align } = studio;
+  await align.train();
+  await vi.waitFor(() => expect(align.finished?.adapter?.report?.bits_wrong_author).toBeCloseTo(4.71));
+  expect(align.measured).toBeNull();
+  expect(fake.asked.filter((r) => r.type === "adapter_measure")).toHaveLength(1);
+  draw(Measured, studio, { adapter: align.adapters[0] });
+  expect(screen.getByText(/by more than chance/)).toBeTruthy();
+});
+
+test("voices go out, come in and are mixed", async () => {
+  const { studio, fake } = await openStudio();
+  const { align } = studio;
+  await align.train();
+  const [first, second] = align.adapters;
+  if (!first || !second) throw new Error("two voices");
+  draw(Voices, studio, {});
+  await fireEvent.click(screen.getByRole("button", { name: new RegExp(`^Export….*${first.name}$`) }));
+  await fireEvent.click(screen.getByRole("radio", { name: /For Python/ }));
+  await fireEvent.click(screen.getByRole("button", { name: "Choose where…" }));
+  expect(await screen.findByText(/Read again it does the same/)).toBeTruthy();
+  expect(fake.asked.find((r) => r.type === "adapter_export")).toMatchObject({ form: "peft", adapter: first.id });
+  await fireEvent.click(screen.getByRole("button", { name: new RegExp(`^Mix….*${first.name}$`) }));
+  await fireEvent.click(screen.getByRole("button", { name: "Mix" }));
+  await vi.waitFor(() => expect(align.adapters).toHaveLength(3));
+  expect(fake.asked.find((r) => r.type === "adapter_stack")).toMatchObject({ parts: [{ id: first.id, scale: 0.5 }, { scale: 0.5 }] });
+  await align.importVoice();
+  await vi.waitFor(() => expect(align.adapters).toHaveLength(4));
+  expect(screen.getByText(/Brought in from a GGUF adapter/)).toBeTruthy();
 });
 
 test("a run that is stopped keeps the best; one that is discarded keeps nothing", async () => {

@@ -60,6 +60,9 @@ export function createFakeBackend(options: FakeOptions = {}): FakeBackend {
     drop(files) {
       for (const callback of droppers) callback(files);
     },
+    async pickPlace(name) {
+      return `place-${name}`;
+    },
     async saveFile(name, bytes) {
       fake.saved.push([name, new TextDecoder().decode(bytes)]);
       return true;

@@ -343,6 +343,16 @@ export class FakeStudio {
       case "adapter_rename":
         this.adapters = this.adapters.map((a) => (a.id === request.adapter ? { ...a, name: request.name } : a));
         return { type: "adapter", adapter: this.#adapter(request.adapter) };
+      case "adapter_export":
+        return { type: "adapter_exported", report: { written: String(request.to), form: request.form, difference: 2.1e-6, tokens: 512, storage: request.form === "merged" ? "F16" : "", bytes: 9_800_000 } };
+      case "adapter_import":
+      case "adapter_stack": {
+        const first = this.adapters[0] ?? fail("not_found", "There is no trained voice.", "Train one first.");
+        const made = request.type === "adapter_stack" ? { parents: request.parts.map((part) => part.id), imported: "Mixed from 50 % of one and 50 % of another" } : { imported: "Brought in from a GGUF adapter; what it learned from is not known here" };
+        const adapter = { ...first, ...plainVoice, ...made, id: `a-${this.adapters.length + 1}`, name: request.name ?? "Brought in", run: null, samples: [], base_held_out: null, own_held_out: null };
+        this.adapters = [adapter, ...this.adapters];
+        return { type: "adapter", adapter };
+      }
       case "adapter_measure":
         this.adapters = this.adapters.map((a) => (a.id === request.adapter ? { ...a, report: measured } : a));
         return { type: "adapter", adapter: this.#adapter(request.adapter) };
