@@ -427,14 +427,15 @@ impl Decoder {
     /// Rows under adapters, in the order in which a row's are added; neighbours under the same ones at the same scales are one
     /// stretch of each.
     fn patched_rows(&self, sequences: &[Sequence<'_>]) -> Vec<(Range<usize>, Adapter, f32)> {
-        type Stretch<'s> = (Range<usize>, &'s [(Adapter, f32)]);
-        let alike = |a: &[(Adapter, f32)], b: &[(Adapter, f32)]| {
+        /// Adapters of a sequence, each with its scale.
+        type Scaled = [(Adapter, f32)];
+        let alike = |a: &Scaled, b: &Scaled| {
             a.len() == b.len()
                 && a.iter()
                     .zip(b)
                     .all(|(a, b)| a.0.is_same(&b.0) && a.1 == b.1)
         };
-        let mut stretches: Vec<Stretch<'_>> = Vec::new();
+        let mut stretches: Vec<(Range<usize>, &Scaled)> = Vec::new();
         let mut at = 0;
         for s in sequences {
             let rows = at..at + s.tokens.len();

@@ -10,8 +10,8 @@ mod writing;
 
 pub use measuring::{BenchArgs, BenchWhat, BenchWorkload, EvalArgs, Plot, ScoreArgs};
 pub use training::{
-    Adapters, Align, BriefsWord, FormatWord, ObjectiveWord, PrecisionWord, RetestArgs, ScheduleWord,
-    SourceWord, TrainArgs,
+    Adapters, Align, BriefsWord, FormatWord, ObjectiveWord, PrecisionWord, RetestArgs,
+    ScheduleWord, SourceWord, TrainArgs,
 };
 pub use writing::{CompareArgs, DraftArgs, Drafts, Pick, ThumbWord, VoteArgs, WriteArgs};
 

@@ -84,14 +84,14 @@ pub(crate) struct NewTensor<'a> {
 }
 
 /// Writes a tensor's bytes.
-type Maker<'a> = Box<dyn Fn(&mut dyn Write) -> Result<()> + 'a>;
+type Make<'a> = dyn Fn(&mut dyn Write) -> Result<()> + 'a;
 
 /// Where a tensor's bytes come from.
 pub(crate) enum Content<'a> {
     /// They are there.
     Bytes(&'a [u8]),
     /// They are made while the file is written, as many as the type and the dimensions need.
-    Made(Maker<'a>),
+    Made(Box<Make<'a>>),
 }
 
 impl NewTensor<'_> {
