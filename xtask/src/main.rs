@@ -28,7 +28,9 @@ Usage: cargo xtask COMMAND
   notices           Write THIRD_PARTY.md from the lock files
   models [DIR]      Fetch the default model and the embedder (into DIR, else the usual folder)
   bench [--model FILE]... [--level NAME]... [--rounds N] [--quick] [--dry]
-                    Build llama.cpp beside the release build, measure both in turns, write docs/benchmarks.md";
+                    Build llama.cpp beside the release build, measure both in turns, write docs/benchmarks.md
+  bench train [--only CASE]... [--rounds N] [--steps N]
+                    Install PyTorch and peft in a folder of their own, train beside them in turns, print a table a case";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -51,6 +53,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["notices"] => notices::write(),
         ["models"] => run::models(None),
         ["models", folder] => run::models(Some(folder.as_ref())),
+        ["bench", "train", rest @ ..] => bench::train(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -2,6 +2,7 @@
 
 mod peers;
 mod table;
+mod training;
 
 use std::{
     fs,
@@ -19,6 +20,7 @@ use crate::{
 };
 use peers::{Level, Peers};
 use table::{Side, replaced, table};
+pub use training::train;
 
 const DOCUMENT: &str = "docs/benchmarks.md";
 /// Measured where no file is named: fetched when missing.
@@ -152,6 +154,11 @@ fn models(arguments: &Arguments<'_>, idiolect: &Path) -> Result<Vec<PathBuf>> {
         });
         return files.collect();
     }
+    Ok(vec![fetched(idiolect, arguments.offline)?])
+}
+
+/// The default model's file, fetched when missing.
+fn fetched(idiolect: &Path, offline: bool) -> Result<PathBuf> {
     let folder = match std::env::var_os("IDIOLECT_MODELS") {
         Some(folder) => PathBuf::from(folder),
         None => target_dir()?.join("models"),
@@ -159,13 +166,13 @@ fn models(arguments: &Arguments<'_>, idiolect: &Path) -> Result<Vec<PathBuf>> {
     let file = folder.join(format!("{MODEL}.gguf"));
     if !file.exists() {
         ensure!(
-            !arguments.offline,
+            !offline,
             "{} is not there, and --offline forbids fetching it",
             file.display()
         );
         pull(idiolect, Some(&folder))?;
     }
-    Ok(vec![file])
+    Ok(file)
 }
 
 /// One model at one level.
