@@ -78,13 +78,9 @@ impl LoadedModel {
                 "there is something at that place already; choose another name".into(),
             ));
         }
-        let live = self.scores(what.adapters, what.texts, cancel)?;
-        let staged = Staged::new(to)?;
-        let lora = self.stacked(what.adapters)?;
-        lora.export(staged.temporary(), self.config(), base)?;
-        let exported = self.compared(&live, &staged, what.texts, cancel)?;
-        staged.keep()?;
-        Ok(exported)
+        self.written(what, to, cancel, |lora, place| {
+            lora.export(place, self.config(), base)
+        })
     }
 
     /// Writes a GGUF adapter for llama.cpp at `to`. `name` is what the file calls itself.
@@ -98,10 +94,22 @@ impl LoadedModel {
         to: &Path,
         cancel: &Cancel,
     ) -> Result<Exported> {
+        self.written(what, to, cancel, |lora, place| {
+            lora.write_gguf(place, self.config(), name)
+        })
+    }
+
+    /// Writes the adapters as one, compares what was written with them, and only then gives it its name.
+    fn written(
+        &self,
+        what: &Export<'_>,
+        to: &Path,
+        cancel: &Cancel,
+        write: impl FnOnce(&LoraWeights, &Path) -> Result<()>,
+    ) -> Result<Exported> {
         let live = self.scores(what.adapters, what.texts, cancel)?;
         let staged = Staged::new(to)?;
-        let lora = self.stacked(what.adapters)?;
-        lora.write_gguf(staged.temporary(), self.config(), name)?;
+        write(&self.stacked(what.adapters)?, staged.temporary())?;
         let exported = self.compared(&live, &staged, what.texts, cancel)?;
         staged.keep()?;
         Ok(exported)

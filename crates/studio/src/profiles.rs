@@ -87,12 +87,7 @@ pub(crate) fn export(ctx: &mut Ctx, profile: &ProfileId) -> Result<Response, Use
     let view = build_view(ctx, profile)?;
     let samples = ctx.studio.store.samples(profile).told()?;
     let passages: Vec<Passage> = samples.iter().map(Passage::from).collect();
-    let material = prompts::Material {
-        readings: &view.dimensions,
-        hypotheses: &view.hypotheses,
-        summary: &view.profile.summary,
-        samples: &passages,
-    };
+    let material = crate::writing::material(&view, &passages);
     let leaning: Vec<_> = view
         .dimensions
         .iter()

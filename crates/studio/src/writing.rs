@@ -96,6 +96,19 @@ impl Subject {
     }
 }
 
+/// What prompts are built from; `quoted` are the texts that may be quoted.
+pub(crate) fn material<'a>(
+    view: &'a ProfileView,
+    quoted: &'a [Passage<'a>],
+) -> prompts::Material<'a> {
+    prompts::Material {
+        readings: &view.dimensions,
+        hypotheses: &view.hypotheses,
+        summary: &view.profile.summary,
+        samples: quoted,
+    }
+}
+
 /// Builds each column's prompt.
 pub(crate) fn plan(
     ctx: &Ctx,
@@ -118,12 +131,7 @@ pub(crate) fn plan(
         ));
     }
     let passages: Vec<Passage> = subject.samples.iter().map(Passage::from).collect();
-    let material = prompts::Material {
-        readings: &subject.view.dimensions,
-        hypotheses: &subject.view.hypotheses,
-        summary: &subject.view.profile.summary,
-        samples: &passages,
-    };
+    let material = material(&subject.view, &passages);
     columns
         .iter()
         .map(|column| {

@@ -12,7 +12,7 @@ use idiolect_llm::TextModel;
 use idiolect_persona::{
     Passage, PersonaError,
     briefs::Briefs,
-    prompts::{self, Material, Task},
+    prompts::{self, Task},
 };
 use idiolect_text::{chunk, segment};
 use idiolect_train::{Example, Row};
@@ -23,7 +23,12 @@ use super::{
     playback::{Chunk, Playback},
     preferences::{self, Asked, Found},
 };
-use crate::{context::Ctx, errors::Told, models::Writer, writing::Subject};
+use crate::{
+    context::Ctx,
+    errors::Told,
+    models::Writer,
+    writing::{Subject, material},
+};
 
 /// A chunk shorter than this says too little to learn from.
 const FEWEST_CHUNK_WORDS: usize = 20;
@@ -315,12 +320,7 @@ impl Rows<'_> {
             .filter(|s| Some(&s.id) != of)
             .map(Passage::from)
             .collect();
-        let material = Material {
-            readings: &self.subject.view.dimensions,
-            hypotheses: &self.subject.view.hypotheses,
-            summary: &self.subject.view.profile.summary,
-            samples: &passages,
-        };
+        let material = material(&self.subject.view, &passages);
         let task = Task {
             intent,
             method: &self.settings.method,

@@ -17,7 +17,7 @@ use idiolect_persona::{
     Passage,
     briefs::Briefs,
     likelihood::of_answer,
-    prompts::{self, Material, Task},
+    prompts::{self, Task},
     simulated::StyleVoter,
 };
 use idiolect_text::meters::{CountedMeters, Meters};
@@ -36,7 +36,7 @@ use crate::{
     eval::bootstrap,
     models::Writer,
     retest::unlearned,
-    writing::{Assignment, Subject, adapter_source, column, plan, unstored},
+    writing::{Assignment, Subject, adapter_source, column, material, plan, unstored},
 };
 
 /// Passages measured at most: each is read under four conditions.
@@ -254,12 +254,7 @@ impl Reading<'_> {
             .filter(|s| self.learned.may_quote(&s.id, &chunk.sample.id))
             .map(Passage::from)
             .collect();
-        let material = Material {
-            readings: &self.subject.view.dimensions,
-            hypotheses: &self.subject.view.hypotheses,
-            summary: &self.subject.view.profile.summary,
-            samples: &passages,
-        };
+        let material = material(&self.subject.view, &passages);
         let task = Task {
             intent: Intent::AsMe,
             method,
