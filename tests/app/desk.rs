@@ -164,6 +164,14 @@ impl Desk {
             killed.is_ok_and(|status| status.success()),
             "the app is killed"
         );
+        // Its locks are freed only once its last thread is gone, which takes a large process a while.
+        let threads = PathBuf::from(format!("/proc/{process}/task"));
+        wait_for("the killed app to be gone", || {
+            let left = fs::read_dir(&threads).map_or(0, Iterator::count);
+            let state = fs::read_to_string(threads.join(&process).join("stat")).unwrap_or_default();
+            // Nobody may ever ask how it ended: then its first thread stays, as a zombie.
+            left == 0 || (left == 1 && state.contains(") Z "))
+        });
     }
 
     fn app_process(&self) -> u32 {

@@ -174,23 +174,14 @@ impl Store {
         })
     }
 
-    /// What was cut short and not yet acknowledged, oldest first.
+    /// What was cut short and not yet acknowledged, oldest first. Looks for more of it first: a process that was
+    /// killed may still have been ending when this home was opened.
     ///
     /// # Errors
-    /// Any of [`StoreError`]'s for a read.
+    /// `Busy` while the home is being opened elsewhere for longer than the patience; any of [`StoreError`]'s
+    /// for a write.
     pub fn cut_short(&self) -> Result<Vec<CutShort>> {
-        self.read(|tx| {
-            let mut statement =
-                tx.prepare_cached("SELECT what, lost, found_at FROM cut_short ORDER BY id")?;
-            let rows = statement.query_map([], |row| {
-                Ok(CutShort {
-                    what: row.get(0)?,
-                    lost: row.get(1)?,
-                    found_at: row.get(2)?,
-                })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        cut_short(self, &Guard::take(self.home(), self.0.setup.patience)?)
     }
 
     /// The person has seen what was cut short; says how many entries that were.
@@ -202,8 +193,25 @@ impl Store {
     }
 }
 
+/// What was cut short and not yet acknowledged, with what dead processes left behind until now.
+pub(crate) fn cut_short(store: &Store, guard: &Guard) -> Result<Vec<CutShort>> {
+    recover(store, guard)?;
+    store.read(|tx| {
+        let mut statement =
+            tx.prepare_cached("SELECT what, lost, found_at FROM cut_short ORDER BY id")?;
+        let rows = statement.query_map([], |row| {
+            Ok(CutShort {
+                what: row.get(0)?,
+                lost: row.get(1)?,
+                found_at: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    })
+}
+
 /// Turns what dead processes left behind into entries for the person. Stores nothing where there is nothing.
-pub(crate) fn recover(store: &Store, guard: &Guard) -> Result<()> {
+fn recover(store: &Store, guard: &Guard) -> Result<()> {
     let is_live = |holder: &str| store.holds(holder, guard);
     let left_behind = store.read(|tx| {
         let mut statement = tx.prepare_cached(

@@ -146,10 +146,9 @@ fn open(home: &Path, setup: Setup) -> Result<Opened> {
         presence,
         setup,
     }));
-    jobs::recover(&store, &guard)?;
+    let cut_short = jobs::cut_short(&store, &guard)?;
     others.bury(home, &guard)?;
     drop(guard);
-    let cut_short = store.cut_short()?;
     Ok(Opened {
         store,
         shared: others.live > 0,

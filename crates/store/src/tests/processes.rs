@@ -192,7 +192,12 @@ fn a_killed_training_is_listed_as_cut_short() {
     let confirmed = kill_after(trainer, 4, Duration::ZERO);
     let run = RunId::from(confirmed[0].as_str());
 
-    // This opening was here all along: the job may be taken over, and what was cut short is listed.
+    // This opening was here all along: what was cut short is listed here too, and the job may be taken over.
+    let listed = store.cut_short().expect("listed");
+    assert!(
+        listed.iter().any(|c| c.what == "Training of “My letters”"),
+        "got {listed:?}"
+    );
     let words = LeaseWords {
         what: "Again".to_owned(),
         lost: String::new(),
