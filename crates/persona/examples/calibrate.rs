@@ -24,7 +24,7 @@ use idiolect_llm::{Cancel, DeviceWish, Embedder, TextModel};
 use idiolect_persona::{
     Cache, Instruments,
     calibration::{Calibration, CalibrationFile},
-    dimensions::{Scope, TextScores, prompt_version, score_text},
+    dimensions::{Scope, TextScores, score_text},
     reliability::{profile_margin, reached_by_chance, split_half, without_cells},
 };
 use rand::{SeedableRng, seq::SliceRandom};
@@ -241,10 +241,22 @@ fn main() -> Result<()> {
             standard.reliability = split_half(&scores, SPLITS, SEED).map(rounded);
         }
     }
+    let dimensions = space()
+        .iter()
+        .zip(&calibration.dimensions)
+        .filter_map(|(d, s)| {
+            let mut s = (*s)?;
+            for standard in std::iter::once(&mut s.forward).chain(s.channel.as_mut()) {
+                standard.mean = rounded(standard.mean);
+                standard.sd = rounded(standard.sd);
+            }
+            Some((d.id.clone(), s))
+        })
+        .collect();
     let file = CalibrationFile {
         model: "smollm2-135m-instruct".to_owned(),
         model_bytes: model.info().file_bytes,
-        prompt_version: prompt_version(),
+        prompt_version: CalibrationFile::todays_version(&dimensions),
         fitted_on,
         texts: u32::try_from(texts)?,
         authors: u32::try_from(authors.len())?,
@@ -258,18 +270,7 @@ fn main() -> Result<()> {
             "Computed by the example `calibrate`: {texts_each} texts an author of cmcc21 (reliability: cell means taken out, {SPLITS} seeded halves, Spearman-Brown), {} of emails7 and techblogs for means and spreads. With this few authors a reliability is itself uncertain by about ±.3.",
             reference.len()
         ),
-        dimensions: space()
-            .iter()
-            .zip(&calibration.dimensions)
-            .filter_map(|(d, s)| {
-                let mut s = (*s)?;
-                for standard in std::iter::once(&mut s.forward).chain(s.channel.as_mut()) {
-                    standard.mean = rounded(standard.mean);
-                    standard.sd = rounded(standard.sd);
-                }
-                Some((d.id.clone(), s))
-            })
-            .collect(),
+        dimensions,
     };
     report(&file, &standings);
     std::fs::write(path("--out")?, serde_json::to_string_pretty(&file)? + "\n")?;

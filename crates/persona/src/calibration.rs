@@ -70,7 +70,7 @@ pub struct CalibrationFile {
     pub model: String,
     /// Bytes of its file: another quantization is another model.
     pub model_bytes: u64,
-    /// [`crate::dimensions::prompt_version`] they hold for.
+    /// What they hold for, see [`CalibrationFile::todays_version`].
     pub prompt_version: String,
     /// SHA-256 of the files the numbers were fitted on.
     pub fitted_on: Vec<String>,
@@ -100,7 +100,16 @@ impl CalibrationFile {
     pub fn holds_for(&self, model: &ModelInfo) -> bool {
         self.model_bytes != 0
             && self.model_bytes == model.file_bytes
-            && self.prompt_version == crate::dimensions::prompt_version()
+            && self.prompt_version == Self::todays_version(&self.dimensions)
+    }
+
+    /// The version that standards measured today hold for: the forward source's alone where none is of the channel.
+    pub fn todays_version(dimensions: &BTreeMap<String, DimensionStandard>) -> String {
+        if dimensions.values().any(|d| d.channel.is_some()) {
+            crate::dimensions::channel_version()
+        } else {
+            crate::dimensions::prompt_version()
+        }
     }
 
     /// As standards in order.
@@ -187,6 +196,7 @@ impl Calibration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use idiolect_llm::TextModel;
 
     fn scores(forward: f64, channel: Option<f64>) -> TextScores {
         let mut s = TextScores::empty();
@@ -248,6 +258,24 @@ mod tests {
             );
             assert!(s.reliability.is_none_or(|r| r <= 1.0), "{id}: {s:?}");
         }
+    }
+
+    #[test]
+    fn the_shipped_numbers_hold_for_todays_prompts_and_with_the_channel_for_todays_sentences() {
+        let mut file = CalibrationFile::shipped().clone();
+        let model = ModelInfo {
+            file_bytes: file.model_bytes,
+            ..idiolect_llm::testing::FakeModel::new().info().clone()
+        };
+        assert!(file.holds_for(&model), "{}", file.prompt_version);
+        let standard = file.dimensions.values_mut().next().unwrap();
+        standard.channel = Some(standard.forward);
+        assert!(
+            !file.holds_for(&model),
+            "the channel's sentences are picked by anchors of another version"
+        );
+        file.prompt_version = crate::dimensions::channel_version();
+        assert!(file.holds_for(&model));
     }
 
     #[test]

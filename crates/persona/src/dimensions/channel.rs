@@ -9,7 +9,7 @@ use idiolect_core::space::{DIMENSIONS, space};
 use idiolect_llm::{Embedder, ScoreRequest, TextModel, Token};
 use idiolect_text::segment;
 
-use super::{Scope, prompt_version};
+use super::{Scope, channel_version};
 use crate::{Instruments, Result, anchors, cache};
 
 /// Pairs of sentence and dimension asked about in one text.
@@ -29,7 +29,7 @@ pub fn contrasts(with: &Instruments<'_>, text: &str, scope: Scope) -> Result<Vec
     };
     let version = format!(
         "{}-{}-{}",
-        prompt_version(),
+        channel_version(),
         scope.tag(),
         embedder.dimensions()
     );

@@ -40,9 +40,14 @@ pub const WRITING_FOR_REPLY_WEIGHT: f64 = 0.25;
 /// More texts than this are thinned out evenly, newest order kept: each costs seconds.
 pub const MOST_TEXTS: usize = 40;
 
-/// Changes when a prompt, a wording or the arithmetic of a raw score does; calibrations and caches hold for one version.
+/// Changes when a prompt, a phrase or the arithmetic of a forward score does; calibrations and caches hold for one version.
 pub fn prompt_version() -> String {
-    format!("2-{}", crate::anchors::version())
+    format!("2-{}", crate::anchors::phrases_version())
+}
+
+/// The same for the noisy channel: which sentences it asks about hangs on the anchor sentences as well.
+pub fn channel_version() -> String {
+    format!("{}-{}", prompt_version(), crate::anchors::version())
 }
 
 /// Raw scores of one text, 90 each; `None` where a source has nothing to say.
