@@ -4,6 +4,8 @@ use std::io::{IsTerminal, Write};
 
 use idiolect_studio::api::Event;
 
+use crate::print;
+
 /// A line on standard error, in place of the progress.
 pub fn note(line: &str) {
     clear();
@@ -67,6 +69,13 @@ pub fn show(event: &Event) {
             eprint!("\r\x1b[2K{message}{of}{left}");
             let _ = std::io::stderr().flush();
         }
+        // Only where somebody looks: a text does not belong in a log.
+        Event::Trials { drafts, .. } if terminal => {
+            eprint!("\r\x1b[2K");
+            for draft in drafts {
+                eprintln!("{}", print::trial(draft));
+            }
+        }
         Event::Loss {
             point,
             steps,
@@ -80,8 +89,15 @@ pub fn show(event: &Event) {
             let held_out = point
                 .held_out
                 .map_or(String::new(), |l| format!(" held out {l:.3}"));
+            let style = match (point.style, point.copied) {
+                (Some(style), Some(copied)) => format!(
+                    " · drafts: style {style:.2}, {:.0} % copied",
+                    100.0 * copied
+                ),
+                _ => String::new(),
+            };
             let line = format!(
-                "step {} of {steps}{loss}{held_out} nats per token · {tokens_per_second:.0} tokens/s · {} left",
+                "step {} of {steps}{loss}{held_out} nats per token{style} · {tokens_per_second:.0} tokens/s · {} left",
                 point.step,
                 duration(*seconds_left)
             );

@@ -30,6 +30,22 @@ pub struct LossPoint {
     pub accuracy: Option<f64>,
 }
 
+/// A draft that a run wrote on its way, to show what it has learned by then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct TrialDraft {
+    /// After this optimizer step; 0: before training.
+    pub step: u32,
+    /// What it was asked for.
+    pub brief: String,
+    /// What it wrote.
+    pub text: String,
+    /// Longest run of words that stands in a text it learns from.
+    pub copied_words: u32,
+    /// Share of its 8-word runs that stand in a text it learns from, 0-1.
+    pub copied: f64,
+}
+
 /// How a run stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -83,6 +99,9 @@ pub struct Run {
     pub message: String,
     /// Loss curve.
     pub curve: Vec<LossPoint>,
+    /// Drafts it wrote on its way, by step.
+    #[serde(default)]
+    pub trials: Vec<TrialDraft>,
     /// Training tokens per second.
     pub tokens_per_second: f64,
     /// Peak resident memory of the process, bytes.

@@ -150,6 +150,10 @@ pub struct TrainSettings {
     pub precision: TrainPrecision,
     /// Compute activations again in the backward pass instead of keeping them: less memory, more time.
     pub recompute: bool,
+    /// Drafts it writes at each measurement, to show what it has learned and to stop where it copies. Settings that do not
+    /// say are of a time when there were none.
+    #[serde(default)]
+    pub trial_drafts: u32,
     /// Seed of everything random in the run.
     pub seed: u64,
     /// Stop when the held-out loss has risen twice and keep the best.
@@ -191,6 +195,7 @@ impl Default for TrainSettings {
             length_normalised: false,
             precision: TrainPrecision::Bf16,
             recompute: false,
+            trial_drafts: 2,
             seed: 1,
             early_stop: true,
         }
@@ -217,6 +222,7 @@ mod tests {
             chunk_words: 80,
             held_out: 0.2,
             precision: TrainPrecision::F32,
+            trial_drafts: 0,
             seed: 7,
             early_stop: false,
             ..TrainSettings::default()
@@ -244,6 +250,7 @@ mod tests {
             serde_json::from_str::<TrainSettings>("{}").unwrap(),
             TrainSettings {
                 precision: TrainPrecision::F32,
+                trial_drafts: 0,
                 ..TrainSettings::default()
             }
         );

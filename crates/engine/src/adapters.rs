@@ -4,16 +4,20 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
 use candle_core::Device;
-use idiolect_llm::{LlmError, Result};
+use idiolect_llm::{AdapterSource, LlmError, Result};
 
 use crate::{
     config::Config,
     lora::{Adapter, LoraWeights, WEIGHTS_FILE},
+    model::LoadedModel,
 };
 
 /// Adapters kept; one of rank 8 on all linears of the default model takes 10 MB.
@@ -23,19 +27,67 @@ const MOST: usize = 16;
 type Stamp = (Option<SystemTime>, u64);
 
 #[derive(Debug, Default)]
-pub(crate) struct Adapters(Mutex<HashMap<PathBuf, (Stamp, Adapter)>>);
+pub(crate) struct Adapters {
+    read: Mutex<HashMap<PathBuf, (Stamp, Adapter)>>,
+    /// Of weights that lie in no folder.
+    lent: Mutex<HashMap<PathBuf, Adapter>>,
+    lendings: AtomicU64,
+}
+
+/// Weights in memory under a name that a request can use like a folder, until this is dropped.
+#[derive(Debug)]
+pub struct Lent<'m> {
+    model: &'m LoadedModel,
+    name: PathBuf,
+}
+
+impl Lent<'_> {
+    /// Them, at a strength of 1.
+    pub fn source(&self) -> AdapterSource {
+        AdapterSource {
+            dir: self.name.clone(),
+            scale: 1.0,
+        }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        locked(&self.model.adapters.lent).remove(&self.name);
+    }
+}
+
+impl LoadedModel {
+    /// Lends the model weights that are being trained, as they are now: drafts can be written with them before there is a
+    /// folder of them.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn lend(&self, weights: &LoraWeights) -> Result<Lent<'_>> {
+        let adapters = &self.adapters;
+        let number = adapters.lendings.fetch_add(1, Ordering::Relaxed);
+        // No folder of an adapter is called so: names of theirs begin with a home.
+        let name = PathBuf::from(format!("in memory, number {number}"));
+        let adapter = Adapter::new(weights, self.decoder().device())?;
+        locked(&adapters.lent).insert(name.clone(), adapter);
+        Ok(Lent { model: self, name })
+    }
+}
 
 impl Adapters {
     /// The adapter in the folder `dir`, or in the GGUF file of that path, read again only when its weights file changed.
     pub(crate) fn get(&self, dir: &Path, model: &Config, device: &Device) -> Result<Adapter> {
+        if let Some(lent) = locked(&self.lent).get(dir) {
+            return Ok(lent.clone());
+        }
         let stamp = stamp(dir)?;
-        if let Some((seen, adapter)) = self.lock().get(dir)
+        if let Some((seen, adapter)) = locked(&self.read).get(dir)
             && *seen == stamp
         {
             return Ok(adapter.clone());
         }
         let adapter = Adapter::new(&read(dir, model, device)?, device)?;
-        let mut kept = self.lock();
+        let mut kept = locked(&self.read);
         if kept.len() >= MOST {
             kept.clear();
         }
@@ -45,13 +97,13 @@ impl Adapters {
 
     /// Forgets what was read from `path`, which is not to stay there.
     pub(crate) fn forget(&self, path: &Path) {
-        self.lock().remove(path);
+        locked(&self.read).remove(path);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, (Stamp, Adapter)>> {
-        // A panic elsewhere leaves the map whole: every insertion is one call.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves the maps whole: every insertion is one call.
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A PEFT folder, or a GGUF file.

@@ -33,6 +33,7 @@ mod tokenizer;
 mod train;
 mod values;
 
+pub use adapters::Lent;
 pub use architecture::{ARCHITECTURES, Architecture, Windows};
 pub use config::{Config, LayerKind, Rope};
 pub use decoder::{Branch, Decoder, Hook, Sequence, Wanted};

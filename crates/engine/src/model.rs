@@ -201,7 +201,7 @@ pub struct LoadedModel {
     decoder: Decoder,
     tokenizer: Tokenizer,
     template: Option<Result<Template>>,
-    adapters: Adapters,
+    pub(crate) adapters: Adapters,
     grammars: Grammars,
     threads: rayon::ThreadPool,
     team: Team,

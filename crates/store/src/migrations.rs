@@ -35,6 +35,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0003_align.sql"),
         in_snapshots: false,
     },
+    Migration {
+        name: "trials",
+        sql: include_str!("migrations/0004_trials.sql"),
+        in_snapshots: false,
+    },
 ];
 
 /// "IDLT" in `application_id`: tells our database from any other SQLite file.

@@ -1,7 +1,7 @@
 //! Training runs with their loss curves, a row a point.
 
 use idiolect_core::{
-    adapter::{LossPoint, Run, RunStatus},
+    adapter::{LossPoint, Run, RunStatus, TrialDraft},
     ids::{AdapterId, ProfileId, RunId},
 };
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -19,7 +19,7 @@ const SELECT: &str = "SELECT r.id, r.profile, r.model, r.objective, r.settings, 
     r.status IN ('paused', 'cut_short', 'failed') AND r.checkpoints IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM adapters a WHERE a.run = r.id) AS resumable FROM runs r";
 
-/// Everything but samples and curve, which are rows of their own.
+/// Everything but samples, curve and trial drafts, which are rows of their own.
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
         id: RunId(row.get("id")?),
@@ -34,6 +34,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Run> {
         status: row.get::<_, Word<_>>("status")?.0,
         message: row.get("message")?,
         curve: Vec::new(),
+        trials: Vec::new(),
         tokens_per_second: row.get("tokens_per_second")?,
         peak_bytes: row.get::<_, i64>("peak_bytes")?.cast_unsigned(),
         seconds: row.get("seconds")?,
@@ -60,6 +61,20 @@ fn complete(tx: &Transaction<'_>, mut run: Run) -> Result<Run> {
                 copied: row.get(4)?,
                 margin: row.get(5)?,
                 accuracy: row.get(6)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut trials = tx.prepare_cached(
+        "SELECT step, brief, text, copied_words, copied FROM run_trials WHERE run = ?1 ORDER BY step, position",
+    )?;
+    run.trials = trials
+        .query_map([run.id.as_str()], |row| {
+            Ok(TrialDraft {
+                step: row.get(0)?,
+                brief: row.get(1)?,
+                text: row.get(2)?,
+                copied_words: row.get(3)?,
+                copied: row.get(4)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -103,6 +118,30 @@ fn put_point(tx: &Transaction<'_>, run: &RunId, point: &LossPoint) -> Result<()>
     Ok(())
 }
 
+/// A step's drafts stand in their order; written again, they take the place of what was there.
+fn put_trials(tx: &Transaction<'_>, run: &RunId, trials: &[TrialDraft]) -> Result<()> {
+    let mut statement = tx.prepare_cached(
+        "INSERT OR REPLACE INTO run_trials (run, step, position, brief, text, copied_words, copied)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for (index, trial) in trials.iter().enumerate() {
+        let position = trials[..index]
+            .iter()
+            .filter(|earlier| earlier.step == trial.step)
+            .count();
+        statement.execute(params![
+            run.as_str(),
+            trial.step,
+            position as i64,
+            trial.brief,
+            trial.text,
+            trial.copied_words,
+            trial.copied
+        ])?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// Stores a run that begins. An empty `id` or `started_at` is filled in; `adapter` and
     /// `resumable` are not stored here: an adapter names its run, and checkpoints make it resumable. While `status` is running or paused the
@@ -140,6 +179,7 @@ impl Store {
             for point in &run.curve {
                 put_point(tx, &id, point)?;
             }
+            put_trials(tx, &id, &run.trials)?;
             get(tx, &id)
         })
     }
@@ -177,6 +217,17 @@ impl Store {
         self.write(|tx| {
             require(tx, id)?;
             put_point(tx, id, point)
+        })
+    }
+
+    /// Adds drafts that a run wrote on its way.
+    ///
+    /// # Errors
+    /// `NotFound` for the run.
+    pub fn append_trials(&self, id: &RunId, trials: &[TrialDraft]) -> Result<()> {
+        self.write(|tx| {
+            require(tx, id)?;
+            put_trials(tx, id, trials)
         })
     }
 
@@ -223,7 +274,7 @@ impl Store {
         })
     }
 
-    /// Takes the points after `step` off a run's curve: they come again.
+    /// Takes the points and drafts after `step` off a run's curve: they come again.
     ///
     /// # Errors
     /// `NotFound`.
@@ -232,6 +283,10 @@ impl Store {
             require(tx, id)?;
             tx.execute(
                 "DELETE FROM loss_points WHERE run = ?1 AND step > ?2",
+                params![id.as_str(), step],
+            )?;
+            tx.execute(
+                "DELETE FROM run_trials WHERE run = ?1 AND step > ?2",
                 params![id.as_str(), step],
             )?;
             get(tx, id)

@@ -196,6 +196,8 @@ fn journey(
         profile: profile.clone(),
         settings: TrainSettings {
             seed,
+            // The demo shows what it has learned at its end.
+            trial_drafts: 0,
             ..TrainSettings::default()
         },
         model: None,

@@ -347,6 +347,7 @@ mod tests {
                     ..LossPoint::default()
                 },
             ],
+            trials: vec![],
             tokens_per_second: 0.0,
             peak_bytes: 0,
             seconds: 0.0,

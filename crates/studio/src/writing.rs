@@ -42,7 +42,7 @@ pub(crate) struct Planned {
     pub(crate) samples: Vec<SampleId>,
     /// What had to be left out of it, in words.
     notes: Vec<String>,
-    request: GenerateRequest,
+    pub(crate) request: GenerateRequest,
 }
 
 /// Who and what drafts are written for.

@@ -28,16 +28,9 @@ pub trait Meters: Send + Sync {
     /// Reads them.
     fn measure(&self, draft: &str) -> Measured;
 
-    /// The mean over several drafts, the longest copied run of all; style over those that have enough text.
-    fn measure_all(&self, drafts: &[&str]) -> Measured {
-        let all: Vec<Measured> = drafts.iter().map(|draft| self.measure(draft)).collect();
-        let styles: Vec<f64> = all.iter().filter_map(|m| m.style).collect();
-        Measured {
-            style: (!styles.is_empty()).then(|| styles.iter().sum::<f64>() / styles.len() as f64),
-            copied_words: all.iter().map(|m| m.copied_words).max().unwrap_or(0),
-            copied_share: all.iter().map(|m| m.copied_share).sum::<f64>() / all.len().max(1) as f64,
-        }
-    }
+    /// Reads them of several drafts together: a style needs more text than one draft may have, so theirs is that of all of
+    /// them; the longest copied run of all; the mean share.
+    fn measure_all(&self, drafts: &[&str]) -> Measured;
 }
 
 /// Counted meters: the distance of counted habits, and words in common. No model is needed.
@@ -69,6 +62,22 @@ impl Meters for CountedMeters {
                 .and_then(|own| style_match(&features::measure(draft), own)),
             copied_words: longest_common_run(draft, &training).map_or(0, |run| run.words),
             copied_share: ngram_overlap(draft, &training, COPIED_RUN),
+        }
+    }
+
+    fn measure_all(&self, drafts: &[&str]) -> Measured {
+        let all: Vec<Measured> = drafts.iter().map(|draft| self.measure(draft)).collect();
+        let vectors: Vec<_> = drafts
+            .iter()
+            .map(|draft| features::measure(draft))
+            .collect();
+        let style = mean_vector(&vectors)
+            .zip(self.held_out.as_ref())
+            .and_then(|(drafts, own)| style_match(&drafts, own));
+        Measured {
+            style,
+            copied_words: all.iter().map(|m| m.copied_words).max().unwrap_or(0),
+            copied_share: all.iter().map(|m| m.copied_share).sum::<f64>() / all.len().max(1) as f64,
         }
     }
 }
@@ -115,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn too_little_text_has_no_style_and_means_pass_it_over() {
+    fn too_little_text_has_no_style_and_several_drafts_have_one_together() {
         let meters = CountedMeters::new(&[CALM], &[LOUD]);
         let short = meters.measure("A few words.");
         assert_eq!(short.style, None);
@@ -123,9 +132,12 @@ mod tests {
             CountedMeters::new(&[], &[]).measure(CALM),
             Measured::default()
         );
+        let half = LOUD.len() / 2 + LOUD[LOUD.len() / 2..].find(' ').unwrap();
+        let halves = [&LOUD[..half], &LOUD[half..]];
+        assert_eq!(halves.map(|part| meters.measure(part).style), [None, None]);
+        let all = meters.measure_all(&halves);
+        assert!(all.style.is_some_and(|style| style < 1.0), "{all:?}");
         let all = meters.measure_all(&["A few words.", CALM, LOUD]);
-        let apart = [CALM, LOUD].map(|text| meters.measure(text).style.unwrap());
-        assert_eq!(all.style, Some((apart[0] + apart[1]) / 2.0));
         assert!((all.copied_share - 1.0 / 3.0).abs() < 1e-12);
         assert_eq!(meters.measure_all(&[]), Measured::default());
     }

@@ -29,9 +29,10 @@ pub struct Update {
 }
 
 impl Update {
-    /// With what a curve shows of preferences and drafts in its point: of those held out, and of the step's where none are.
-    pub(crate) fn drawn(mut self, nothing_held_out: bool) -> Self {
-        let of_step = self.preference.filter(|_| nothing_held_out);
+    /// With what a curve shows of preferences and drafts in its point: of those held out, and of the step's where no
+    /// preferences are.
+    pub(crate) fn drawn(mut self, none_held_out: bool) -> Self {
+        let of_step = self.preference.filter(|_| none_held_out);
         let preference = self.held_out_preference.or(of_step);
         self.point.margin = preference.map(|p| p.margin);
         self.point.accuracy = preference.map(|p| p.accuracy);

@@ -201,7 +201,7 @@ impl<'r, 'a> Run<'r, 'a> {
         update.point.held_out = held_out;
         update.held_out_preference = start.and_then(|sum| sum.preference());
         update.reading = reading;
-        let control = observer.update(update.drawn(self.held_out.examples.is_empty()));
+        let control = observer.update(update.drawn(self.holds_out_no_preference()));
         self.obey(control, observer)
     }
 
@@ -220,6 +220,11 @@ impl<'r, 'a> Run<'r, 'a> {
             }
         }
         Ok(self.done())
+    }
+
+    fn holds_out_no_preference(&self) -> bool {
+        let held_out = &self.held_out.examples;
+        held_out.iter().all(|e| matches!(e, Example::Text(_)))
     }
 
     fn done(&self) -> Ending {
@@ -358,7 +363,7 @@ impl<'r, 'a> Run<'r, 'a> {
         if last {
             self.progress.ended = Some(String::new());
         }
-        let control = observer.update(update.drawn(self.held_out.examples.is_empty()));
+        let control = observer.update(update.drawn(self.holds_out_no_preference()));
         let due = self.task.checkpoints.as_ref().is_some_and(|c| {
             on_grid || self.progress.ended.is_some() || self.saved.elapsed() >= c.every
         });

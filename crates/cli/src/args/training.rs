@@ -32,6 +32,9 @@ pub enum Align {
     /// Train on single drafts that you liked or did not.
     #[command(after_help = WHILE_TRAINING)]
     Kto(TrainArgs),
+    /// Train on few samples: learn them, then prefer them to the model's own drafts (DITTO).
+    #[command(after_help = WHILE_TRAINING)]
+    Ditto(TrainArgs),
     /// Take up a training that was cut short, from its last checkpoint; the newest one when none is named.
     #[command(after_help = WHILE_TRAINING)]
     Resume {
@@ -56,6 +59,7 @@ pub enum ObjectiveWord {
     Dpo,
     Orpo,
     Kto,
+    Ditto,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -164,6 +168,9 @@ pub struct TrainArgs {
     /// Compute part of each pass twice instead of remembering it: less memory, more time.
     #[arg(long)]
     pub recompute: bool,
+    /// Drafts that it writes on its way at each measurement, to show what it has learned; 0 for none.
+    #[arg(long, value_name = "N")]
+    pub trial_drafts: Option<u32>,
     /// Run to the end even when the held-out loss rises; the best is kept either way.
     #[arg(long)]
     pub no_early_stop: bool,

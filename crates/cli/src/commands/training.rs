@@ -33,6 +33,7 @@ pub fn align(s: &Session, command: Align) -> Result<(), UserError> {
                 ObjectiveWord::Dpo => Objective::Dpo,
                 ObjectiveWord::Orpo => Objective::Orpo,
                 ObjectiveWord::Kto => Objective::Kto,
+                ObjectiveWord::Ditto => Objective::Ditto,
             };
             let settings = settings(&train, objective);
             let model = s.model.clone();
@@ -87,6 +88,7 @@ pub fn align(s: &Session, command: Align) -> Result<(), UserError> {
         Align::Dpo(args) => (Objective::Dpo, args),
         Align::Orpo(args) => (Objective::Orpo, args),
         Align::Kto(args) => (Objective::Kto, args),
+        Align::Ditto(args) => (Objective::Ditto, args),
     };
     let report = !args.no_report;
     let request = Request::AlignSft {
@@ -194,10 +196,12 @@ fn settings(args: &TrainArgs, objective: Objective) -> TrainSettings {
         label_smoothing: args.label_smoothing.unwrap_or(base.label_smoothing),
         length_normalised: args.length_normalised,
         precision: match args.precision {
-            None | Some(PrecisionWord::F32) => TrainPrecision::F32,
+            None => base.precision,
+            Some(PrecisionWord::F32) => TrainPrecision::F32,
             Some(PrecisionWord::Bf16) => TrainPrecision::Bf16,
         },
         recompute: args.recompute,
+        trial_drafts: args.trial_drafts.unwrap_or(base.trial_drafts),
         seed: args.seed.unwrap_or(base.seed),
         early_stop: !args.no_early_stop,
         ..base

@@ -1,7 +1,7 @@
 //! Drafts, pairs, votes.
 
 use idiolect_core::{
-    adapter::{Adapter, Run, RunStatus},
+    adapter::{Adapter, Run, RunStatus, TrialDraft},
     draft::{Draft, Thumb},
     vote::{BlindPair, Retest, Tally},
 };
@@ -245,6 +245,17 @@ pub fn run(run: &Run, made: Option<&Adapter>) -> String {
         text.push_str(&format!("\n{}", adapter(made)));
     }
     text
+}
+
+/// A draft that a training wrote on its way.
+pub fn trial(draft: &TrialDraft) -> String {
+    format!(
+        "After step {} (longest run copied: {} words), “{}”:\n  {}",
+        draft.step,
+        draft.copied_words,
+        draft.brief,
+        draft.text.trim().replace('\n', "\n  ")
+    )
 }
 
 pub fn adapter(a: &Adapter) -> String {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{Home, Used, has_keys, list};
 
 /// Many short steps: something to interrupt.
-const LONG: [&str; 10] = [
+const LONG: [&str; 12] = [
     "align",
     "sft",
     "--epochs",
@@ -21,6 +21,8 @@ const LONG: [&str; 10] = [
     "q",
     "--max-length",
     "64",
+    "--trial-drafts",
+    "0",
 ];
 
 #[test]
@@ -68,7 +70,16 @@ fn a_training_answers_as_documented_and_is_listed() {
         run,
         "id status curve tokens_per_second peak_bytes seconds samples settings",
     );
-    has_keys(&run["curve"][0], "step loss held_out");
+    has_keys(&run["curve"][0], "step loss held_out style copied");
+    // What it wrote on its way, from before the first step on.
+    let trials = list(&run["trials"]);
+    has_keys(&trials[0], "step brief text copied_words copied");
+    let at = |step: &Value| trials.iter().filter(|t| &t["step"] == step).count();
+    for point in list(&run["curve"]) {
+        let wanted = if point["held_out"].is_f64() { 2 } else { 0 };
+        assert_eq!(at(&point["step"]), wanted, "{point}");
+    }
+    assert_ne!(trials[0]["brief"], trials[1]["brief"]);
     assert!(list(&run["curve"]).len() > 2);
     assert_eq!(run["status"], "finished");
     assert_eq!(
@@ -340,7 +351,7 @@ fn a_damaged_voice_is_a_failure_and_not_wrong_usage() {
     home.json(&score);
 }
 
-const QUICK: [&str; 9] = [
+const QUICK: [&str; 11] = [
     "--no-report",
     "--epochs",
     "1",
@@ -350,6 +361,8 @@ const QUICK: [&str; 9] = [
     "q",
     "--max-length",
     "128",
+    "--trial-drafts",
+    "0",
 ];
 
 #[test]
@@ -462,14 +475,71 @@ fn little_text_is_learned_from_when_one_insists_and_steps_are_measured() {
 }
 
 #[test]
+fn few_texts_are_learned_over_the_model_s_own_drafts() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = &used.home;
+    let ditto = [
+        &[
+            "align",
+            "ditto",
+            "--batch",
+            "1",
+            "--no-early-stop",
+            "--chunk-words",
+            "60",
+        ][..],
+        &QUICK,
+    ]
+    .concat();
+    let trained = home.json(&ditto);
+    let (run, adapter) = (&trained["run"], &trained["adapter"]);
+    assert_eq!(
+        (&run["objective"], &run["status"]),
+        (&"ditto".into(), &"finished".into())
+    );
+    let curve = list(&run["curve"]);
+    // Texts first, in nats a token; then pairs, which begin at ln 2: the model it starts from is the reference.
+    let pairs: Vec<f64> = curve[curve.len() - 40..]
+        .iter()
+        .map(|point| point["loss"].as_f64().unwrap())
+        .collect();
+    assert!(
+        (pairs[0] - std::f64::consts::LN_2).abs() < 1e-3,
+        "{pairs:?}"
+    );
+    assert!(
+        curve.len() > 41 && curve[1]["loss"].as_f64().unwrap() > 1.0,
+        "{curve:?}"
+    );
+    assert!(adapter["own_held_out"].is_f64());
+    assert_eq!(list(&adapter["samples"]).len(), 4);
+    let id = run["id"].as_str().unwrap();
+    assert!(
+        !home.path().join("home/runs").join(id).exists(),
+        "its drafts are gone"
+    );
+    let said = home.json(&["align", "preflight", "--objective", "ditto"]);
+    assert!(
+        said["settings_in_words"]
+            .to_string()
+            .contains("its own drafts")
+    );
+}
+
+#[test]
 fn a_training_that_was_killed_goes_on_to_the_curve_it_would_have_had() {
     let (Some(whole), Some(cut)) = (Used::copy(), Used::copy()) else {
         return;
     };
     let mut train = [&LONG[..], &["--no-early-stop"]].concat();
-    train[3] = "12";
+    // With drafts on its way, whose style is part of the curve.
+    (train[3], train[11]) = ("4", "2");
     let curve = |answer: &Value| answer["run"]["curve"].clone();
+    let texts = |answer: &Value| answer["run"]["trials"].clone();
     let expected = whole.home.json(&train);
+    assert!(curve(&expected).to_string().contains("\"style\":0."));
 
     let mut training = begin_with(&cut.home, &train);
     let runs = cut.home.path().join("home/runs");
@@ -505,6 +575,7 @@ fn a_training_that_was_killed_goes_on_to_the_curve_it_would_have_had() {
     assert_eq!(resumed["run"]["id"], runs[0]["id"]);
     assert_eq!(resumed["run"]["status"], "finished");
     assert_eq!(curve(&resumed), curve(&expected), "to the bit");
+    assert_eq!(texts(&resumed), texts(&expected));
     assert!(!folder.exists(), "nothing is left to take up");
     assert_eq!(cut.home.fails(&["align", "resume"]).0, 1);
 }

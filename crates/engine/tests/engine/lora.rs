@@ -290,6 +290,35 @@ fn adapters_turn_on_off_and_up_by_request() {
 }
 
 #[test]
+fn weights_in_memory_write_what_their_folder_would_until_they_are_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = tiny(&TinyGguf::default());
+    let weights = trained(&model, &all_linears(), 7);
+    weights.save(dir.path(), model.config(), "tiny").unwrap();
+    let scored = |source: AdapterSource| {
+        let request = ScoreRequest {
+            prefix: TEXT[..8].to_vec(),
+            continuations: vec![TEXT[8..].to_vec()],
+            adapters: vec![source],
+            ..ScoreRequest::default()
+        };
+        model.score(&[request], &Cancel::new())
+    };
+    let stored = AdapterSource {
+        dir: dir.path().to_owned(),
+        scale: 1.0,
+    };
+    let lent = model.lend(&weights).unwrap();
+    let source = lent.source();
+    assert_eq!(scored(source.clone()).unwrap(), scored(stored).unwrap());
+    let other = model.lend(&trained(&model, &all_linears(), 1)).unwrap();
+    assert_ne!(other.source().dir, source.dir, "two at once");
+    drop(lent);
+    assert!(scored(source).is_err(), "given back");
+    assert!(scored(other.source()).is_ok());
+}
+
+#[test]
 fn files_have_pefts_layout_and_row_order_and_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let model = tiny(&TinyGguf::default());

@@ -1,7 +1,7 @@
 //! Corrections, thumbs, briefs, checkpoints, and voices that were retired or imported.
 
 use idiolect_core::{
-    adapter::{AdapterReport, LossPoint, RunStatus},
+    adapter::{AdapterReport, LossPoint, RunStatus, TrialDraft},
     draft::Thumb,
     ids::{AdapterId, DraftId, PairId, RunId, SampleId},
     vote::{Choice, Voter},
@@ -149,7 +149,27 @@ fn a_run_with_checkpoints_can_be_taken_up_and_its_curve_grows_again_from_there()
     let taken = store.take_up_run(&run.id).unwrap();
     assert_eq!(taken.status, RunStatus::Running);
     assert!(!taken.resumable, "it runs");
+    let trial = |step, text: &str| TrialDraft {
+        step,
+        brief: "Say hello.".into(),
+        text: text.into(),
+        copied_words: 1,
+        copied: 0.0,
+    };
+    for text in ["first", "again"] {
+        let both = [trial(3, text), trial(3, "beside it")];
+        store.append_trials(&run.id, &both).unwrap();
+    }
+    store.append_trials(&run.id, &[trial(4, "later")]).unwrap();
     let rewound = store.rewind_curve(&run.id, 3).unwrap();
+    let texts: Vec<&str> = (rewound.trials.iter().filter(|t| t.step >= 3))
+        .map(|t| t.text.as_str())
+        .collect();
+    assert_eq!(
+        texts,
+        ["again", "beside it"],
+        "not twice, and none after it"
+    );
     let steps: Vec<u32> = rewound.curve.iter().map(|p| p.step).collect();
     assert_eq!(steps, [0, 1, 2, 3]);
     drop(store);

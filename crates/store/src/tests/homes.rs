@@ -20,6 +20,7 @@ const SHIPPED: &[&str] = &[
     "9b0cea31d47ea8c41eadf37aec83ba3edc0fc138b9b2bccc01b2fd92af5e48ff",
     "be3a20ca5dc31d5134d1d35d7d5bb155cf93e95b8a36218de2370000437fabc5",
     "1f507b767cc8a7f01a4f13bc7836c24f28c1599df175553374420fca6a2efabd",
+    "dac160c0f97ee89187fdb05478bb7dd480000f180e9dda1915cfa921369bf6cd",
 ];
 
 #[test]
@@ -43,6 +44,7 @@ static WITH_ONE_MORE: &[Migration] = &[
     MIGRATIONS[0],
     MIGRATIONS[1],
     MIGRATIONS[2],
+    MIGRATIONS[3],
     Migration {
         name: "nicknames",
         sql: "ALTER TABLE profiles ADD COLUMN nickname TEXT NOT NULL DEFAULT 'none';",
@@ -54,6 +56,7 @@ static WITH_A_BROKEN_ONE: &[Migration] = &[
     MIGRATIONS[0],
     MIGRATIONS[1],
     MIGRATIONS[2],
+    MIGRATIONS[3],
     Migration {
         name: "broken",
         sql: "CREATE TABLE half (a TEXT) STRICT; CREATE TABLE profiles (a TEXT) STRICT;",

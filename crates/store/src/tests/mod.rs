@@ -4,7 +4,7 @@ use std::{path::Path, sync::Mutex};
 
 use idiolect_core::{
     Interval,
-    adapter::{Adapter, AdapterReport, LossPoint, Run, RunStatus},
+    adapter::{Adapter, AdapterReport, LossPoint, Run, RunStatus, TrialDraft},
     draft::{AdapterUse, Draft, Ingredient, Meters, Sampling, Thumb},
     fingerprint::Span,
     hypothesis::{Category, Hypothesis, HypothesisStatus, Support},
@@ -314,6 +314,15 @@ impl Make {
                     copied: self.maybe(Self::number),
                     margin: self.maybe(Self::number),
                     accuracy: self.maybe(Self::number),
+                })
+                .collect(),
+            trials: (0..self.0.random_range(0..6))
+                .map(|number| TrialDraft {
+                    step: number / 2,
+                    brief: self.text(),
+                    text: self.text(),
+                    copied_words: self.0.random_range(0..100),
+                    copied: self.number(),
                 })
                 .collect(),
             tokens_per_second: self.number(),

@@ -3,14 +3,19 @@
 use std::{sync::Arc, time::Instant};
 
 use idiolect_core::adapter::{Run, RunStatus};
+use idiolect_engine::LoraWeights;
+use idiolect_llm::Cancel;
 use idiolect_store::{Store, StoreError};
-use idiolect_train::{Control, Observer, Resumed, Update};
+use idiolect_train::{Control, Observer, Resumed, TrainError, Update, stop::Reading};
 
+use super::trials::Trials;
 use crate::{api::Event, context::Ctx, jobs::JobControl, process};
 
 /// What a run tells, and what it is told.
 pub(super) struct Follower<'a, 'c> {
     ctx: &'a mut Ctx<'c>,
+    /// What it writes on its way, where it does.
+    trials: Option<Trials<'a>>,
     store: Store,
     control: Option<Arc<JobControl>>,
     pub(super) run: Run,
@@ -21,16 +26,22 @@ pub(super) struct Follower<'a, 'c> {
 }
 
 impl<'a, 'c> Follower<'a, 'c> {
-    pub(super) fn new(ctx: &'a mut Ctx<'c>, run: Run) -> Self {
+    pub(super) fn new(ctx: &'a mut Ctx<'c>, trials: Option<Trials<'a>>, run: Run) -> Self {
         Self {
             store: ctx.studio.store.clone(),
             control: ctx.control().cloned(),
             ctx,
+            trials,
             run,
             started: Instant::now(),
             failed_write: None,
             from: 0,
         }
+    }
+
+    /// Raised when the person stops the run and keeps nothing.
+    pub(super) fn cancel(&self) -> Cancel {
+        self.ctx.cancel().clone()
     }
 
     /// Best effort: the run goes on from memory either way.
@@ -85,6 +96,25 @@ impl Observer for Follower<'_, '_> {
             seconds_left: a_step * f64::from(update.steps.saturating_sub(point.step)),
         });
         self.asked(point.step)
+    }
+
+    fn sample(&mut self, step: u32, weights: &LoraWeights) -> Result<Option<Reading>, TrainError> {
+        let Some(trials) = &self.trials else {
+            return Ok(None);
+        };
+        if self.ctx.cancel().is_cancelled() {
+            // The update that follows says so.
+            return Ok(None);
+        }
+        let (drafts, reading) = trials.write(step, weights)?;
+        if let Err(e) = self.store.append_trials(&self.run.id, &drafts) {
+            self.failed_write = Some(e);
+        }
+        self.ctx.emit(Event::Trials {
+            run: self.run.id.clone(),
+            drafts,
+        });
+        Ok(reading)
     }
 
     fn wait(&mut self) -> Control {

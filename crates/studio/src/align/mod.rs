@@ -3,6 +3,7 @@
 mod adapters;
 mod card;
 mod control;
+mod demonstrations;
 mod exports;
 mod follow;
 mod ladder;
@@ -13,6 +14,7 @@ mod preflight;
 mod report;
 mod run;
 mod settings;
+mod trials;
 
 pub(crate) use adapters::{adapters, delete, remove_files, rename, retire, show, sweep};
 pub(crate) use exports::{export, import, stack};

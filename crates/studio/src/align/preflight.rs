@@ -7,11 +7,11 @@ use idiolect_core::{
 };
 use idiolect_engine::{Engine, Estimate, Level, TrainingShape};
 use idiolect_llm::TextModel;
-use idiolect_train::{Control, Lessons as Learned, Settings, Task, Update, steps_of};
+use idiolect_train::{Control, Lessons as Learned, Task, Update};
 
 use super::{
-    FEWEST_PREFERENCES, FEWEST_WORDS, ladder::ladder, lessons, lessons::Lessons, playback,
-    train_settings,
+    FEWEST_PREFERENCES, FEWEST_WORDS, demonstrations, ladder::ladder, lessons, lessons::Lessons,
+    playback, run, train_settings,
 };
 use crate::{
     api::{Preflight, Response},
@@ -104,8 +104,11 @@ fn said(
     // 6 × parameters floating-point operations a token, a third of them spared, at about 100 GFLOP/s, until a run has
     // measured it here.
     let guess = 100e9 / (4.0 * writer.model.info().parameters.max(1) as f64);
-    let seconds =
-        lessons.tokens() as f64 * f64::from(settings.epochs) / speed.unwrap_or(guess) * BESIDE;
+    let mut tokens = lessons.tokens() as f64 * f64::from(settings.epochs);
+    if settings.objective == Objective::Ditto {
+        tokens += demonstrations::tokens_beside(&lessons.train, &train) as f64;
+    }
+    let seconds = tokens / speed.unwrap_or(guess) * BESIDE;
     let seconds_of = |rung: &TrainSettings| {
         if rung.recompute && !settings.recompute {
             seconds * RECOMPUTED
@@ -155,7 +158,7 @@ fn said(
         ready: too_little.is_empty() && !lessons.train.is_empty(),
         too_little,
         advice,
-        settings_in_words: in_words(settings, &train, lessons),
+        settings_in_words: in_words(settings, lessons),
         ladder,
     })
 }
@@ -256,10 +259,13 @@ fn advice(settings: &TrainSettings, lessons: &Lessons, all_samples: usize) -> Ve
     advice
 }
 
-fn in_words(settings: &TrainSettings, train: &Settings, lessons: &Lessons) -> Vec<String> {
-    let steps = steps_of(&lessons.train, train);
+fn in_words(settings: &TrainSettings, lessons: &Lessons) -> Vec<String> {
+    let steps = run::steps(settings, &lessons.train).unwrap_or(0);
     let what = match settings.objective {
-        Objective::Sft | Objective::Ditto => "Learns to write your texts.",
+        Objective::Sft => "Learns to write your texts.",
+        Objective::Ditto => {
+            "Learns to write your texts, then to prefer them to its own drafts of the same."
+        }
         Objective::Dpo => "Learns to prefer what you preferred, held to the model it starts from.",
         Objective::Orpo => "Learns what you preferred and to prefer it, in one.",
         Objective::Kto => "Learns from single texts that you liked or did not.",

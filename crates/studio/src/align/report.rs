@@ -9,7 +9,7 @@ use idiolect_core::{
     draft::{AdapterUse, Method},
     ids::{AdapterId, SampleId},
     profile::Intent,
-    training::{Objective, TrainSettings},
+    training::TrainSettings,
     vote::Choice,
 };
 use idiolect_llm::{AdapterSource, TextModel};
@@ -88,7 +88,7 @@ pub(crate) fn measure(ctx: &mut Ctx, adapter: &AdapterId) -> Result<Response, Us
         unseen.truncate(MOST_PASSAGES);
     }
     let other = match somebody_else(&subject.samples) {
-        _ if voice.objective != Some(Objective::Sft) => {
+        _ if !learned_texts(&voice) => {
             report.notes.push(
                 "Another author's voice was not compared: this voice did not learn from texts."
                     .into(),
@@ -127,6 +127,11 @@ pub(crate) fn measure(ctx: &mut Ctx, adapter: &AdapterId) -> Result<Response, Us
     })
 }
 
+/// Whether it learned to write the person's texts, rather than to prefer or from elsewhere.
+fn learned_texts(voice: &Adapter) -> bool {
+    voice.objective.is_some_and(|o| !o.uses_preferences())
+}
+
 /// What a voice learned from.
 struct Learned {
     settings: TrainSettings,
@@ -150,7 +155,7 @@ impl Learned {
         };
         let run = ctx.studio.store.run(run).told()?;
         learned.settings = run.settings.clone();
-        if voice.objective == Some(Objective::Sft) {
+        if learned_texts(voice) {
             let lessons = lessons_of_run(ctx, writer, &run)?;
             learned.tokens = lessons.tokens();
             // Somebody else's voice learns for as long as this one did, wherever that was stopped.

@@ -5,19 +5,23 @@ use idiolect_core::{
     adapter::{Adapter, Run, RunStatus},
     ids::{AdapterId, ProfileId, RunId},
     profile::Profile,
-    training::TrainSettings,
+    training::{Objective, TrainSettings},
 };
 use idiolect_engine::WEIGHTS_FILE;
 use idiolect_llm::LlmError;
 use idiolect_store::{Lease, LeaseWords, Store, StoreError};
-use idiolect_train::{Checkpoints, Lessons as Learned, Resume, Task, Trained, steps_of};
+use idiolect_train::{
+    Checkpoints, Example, Lessons as Learned, Resume, Settings, Task, Trained, steps_of,
+};
 
 use super::{
+    demonstrations,
     follow::Follower,
     lessons,
     lessons::{Lessons, lessons_of_run},
     preflight::{keep_speed, nothing, too_little},
     train_settings,
+    trials::Trials,
 };
 use crate::{
     Inner,
@@ -84,10 +88,7 @@ pub(crate) fn resume(
         return Err(nothing(&run.settings));
     }
     let taken = ctx.studio.store.take_up_run(&run.id).told()?;
-    let steps = steps_of(
-        &lessons.train,
-        &train_settings(&run.settings, &lessons.train)?,
-    );
+    let steps = steps(&run.settings, &lessons.train)?;
     ctx.emit(Event::RunStarted {
         run: taken.clone(),
         steps,
@@ -173,22 +174,28 @@ fn answer(
             Ok(Response::Run { run, adapter })
         }
         Err(error) => {
-            if error.code == ErrorCode::Cancelled {
+            let (status, message) = if error.code == ErrorCode::Cancelled {
                 forget_checkpoints(ctx.studio, &run.id);
+                (RunStatus::Cancelled, String::new())
             } else {
-                // The failure itself is what the person must hear, even if it cannot be noted.
-                let _ = ctx.studio.store.update_run(&Run {
-                    status: RunStatus::Failed,
-                    message: error.message.clone(),
+                (RunStatus::Failed, error.message.clone())
+            };
+            let noted = ctx.studio.store.run(&run.id).and_then(|run| {
+                ctx.studio.store.update_run(&Run {
+                    status,
+                    message,
                     ..run
-                });
-            }
+                })
+            });
+            // What ended it is what the person must hear, even if it cannot be noted.
+            drop(noted);
             Err(error)
         }
     }
 }
 
-/// Where a run's checkpoints are, below the home. They hold numbers and no text.
+/// Where a run's checkpoints are, below the home. They hold numbers and no text, but for the model's own drafts where those
+/// are learned from.
 fn checkpoints_of(run: &RunId) -> String {
     format!("runs/{}", run.as_str())
 }
@@ -239,6 +246,7 @@ fn new_run(
         status: RunStatus::Running,
         message: String::new(),
         curve: Vec::new(),
+        trials: Vec::new(),
         tokens_per_second: 0.0,
         peak_bytes: 0,
         seconds: 0.0,
@@ -251,12 +259,21 @@ fn new_run(
     store
         .set_checkpoints(&run.id, Some(&checkpoints_of(&run.id)))
         .told()?;
-    let steps = steps_of(&lessons.train, &train_settings(settings, &lessons.train)?);
+    let steps = steps(settings, &lessons.train)?;
     ctx.emit(Event::RunStarted {
         run: run.clone(),
         steps,
     });
     Ok(run)
+}
+
+/// Steps that a training takes, if nothing ends it earlier.
+pub(super) fn steps(settings: &TrainSettings, train: &[Example]) -> Result<u32, UserError> {
+    let trainer: Settings = train_settings(settings, train)?;
+    Ok(match settings.objective {
+        Objective::Ditto => demonstrations::steps(train, &trainer),
+        _ => steps_of(train, &trainer),
+    })
 }
 
 /// Trains; the run carries how fast and with how much memory.
@@ -274,16 +291,29 @@ fn train(
         every: BETWEEN_CHECKPOINTS,
         resume,
     };
-    let task = Task {
-        model: &writer.model,
-        lessons: Learned::Fixed(&lessons.train),
-        held_out: &lessons.held_out,
-        settings: &settings,
-        from: None,
-        checkpoints: Some(checkpoints),
+    let trials = Trials::of(ctx, writer, &run, lessons)?;
+    let studio = ctx.studio;
+    let mut follower = Follower::new(ctx, trials, run);
+    let outcome = if follower.run.objective == Objective::Ditto {
+        demonstrations::train(
+            studio,
+            writer,
+            lessons,
+            &settings,
+            checkpoints,
+            &mut follower,
+        )
+    } else {
+        let task = Task {
+            model: &writer.model,
+            lessons: Learned::Fixed(&lessons.train),
+            held_out: &lessons.held_out,
+            settings: &settings,
+            from: None,
+            checkpoints: Some(checkpoints),
+        };
+        idiolect_train::run(task, &mut follower)
     };
-    let mut follower = Follower::new(ctx, run);
-    let outcome = idiolect_train::run(task, &mut follower);
     let (mut run, failed_write) = (follower.run, follower.failed_write);
     run.seconds += follower.started.elapsed().as_secs_f64();
     if let Some(error) = failed_write {

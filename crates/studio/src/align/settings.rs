@@ -9,6 +9,7 @@ use idiolect_train::{
     AdamWConfig, Decay, Example, Objective, Packing, Schedule, Settings, thumb_weights,
 };
 
+use super::demonstrations;
 use crate::errors::usage;
 
 /// The trainer's settings from the person's; `train` is what is learned from, as thumbs weigh by how many there are.
@@ -55,7 +56,8 @@ pub(crate) fn train_settings(
         measure_every: 0,
         seed: settings.seed,
         early_stop: settings.early_stop,
-        stop_below: None,
+        stop_below: (settings.objective == training::Objective::Ditto)
+            .then_some(demonstrations::LEARNED),
         precision: match settings.precision {
             TrainPrecision::F32 => Precision::F32,
             TrainPrecision::Bf16 => Precision::Bf16,
@@ -67,7 +69,8 @@ pub(crate) fn train_settings(
 fn objective(settings: &TrainSettings, train: &[Example]) -> Result<Objective, UserError> {
     let beta = settings.beta;
     Ok(match settings.objective {
-        training::Objective::Sft => Objective::Sft,
+        // Of demonstrations, the first part.
+        training::Objective::Sft | training::Objective::Ditto => Objective::Sft,
         training::Objective::Dpo => Objective::Dpo {
             beta,
             smoothing: settings.label_smoothing,
@@ -87,12 +90,6 @@ fn objective(settings: &TrainSettings, train: &[Example]) -> Result<Objective, U
                 good_weight,
                 bad_weight,
             }
-        }
-        training::Objective::Ditto => {
-            return Err(usage(
-                "This version does not train on its own drafts.",
-                "Train on your texts, or on what you prefer.",
-            ));
         }
     })
 }
@@ -239,10 +236,6 @@ mod tests {
             matches!(got, Objective::Kto { good_weight, bad_weight, .. } if bad_weight == 2.0 * good_weight)
         );
         let refused = [
-            TrainSettings {
-                objective: training::Objective::Ditto,
-                ..TrainSettings::default()
-            },
             TrainSettings {
                 label_smoothing: 0.5,
                 ..TrainSettings::default()

@@ -9,7 +9,7 @@ use ts_rs::TS;
 
 use idiolect_core::{
     UserError,
-    adapter::{Adapter, LossPoint, Run},
+    adapter::{Adapter, LossPoint, Run, TrialDraft},
     draft::{AdapterUse, Draft, Method, Sampling, Thumb},
     eval::EvalReport,
     fingerprint::Fingerprint,
@@ -528,6 +528,13 @@ pub enum Event {
         peak_bytes: u64,
         /// Seconds left.
         seconds_left: f64,
+    },
+    /// Drafts that a training run wrote on its way.
+    Trials {
+        /// The run.
+        run: RunId,
+        /// They.
+        drafts: Vec<TrialDraft>,
     },
     /// A line of the demo or of an evaluation, as it happens.
     Stage {

@@ -841,7 +841,15 @@ peak_bytes: number,
 /**
  * Seconds left.
  */
-seconds_left: number, } | { "type": "stage", 
+seconds_left: number, } | { "type": "trials", 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * They.
+ */
+drafts: Array<TrialDraft>, } | { "type": "stage", 
 /**
  * Short heading.
  */
@@ -1668,6 +1676,10 @@ message: string,
  */
 curve: Array<LossPoint>, 
 /**
+ * Drafts it wrote on its way, by step.
+ */
+trials: Array<TrialDraft>, 
+/**
  * Training tokens per second.
  */
 tokens_per_second: number, 
@@ -2132,6 +2144,11 @@ precision: TrainPrecision,
  */
 recompute: boolean, 
 /**
+ * Drafts it writes at each measurement, to show what it has learned and to stop where it copies. Settings that do not
+ * say are of a time when there were none.
+ */
+trial_drafts: number, 
+/**
  * Seed of everything random in the run.
  */
 seed: number, 
@@ -2139,6 +2156,28 @@ seed: number,
  * Stop when the held-out loss has risen twice and keep the best.
  */
 early_stop: boolean, };
+
+export type TrialDraft = { 
+/**
+ * After this optimizer step; 0: before training.
+ */
+step: number, 
+/**
+ * What it was asked for.
+ */
+brief: string, 
+/**
+ * What it wrote.
+ */
+text: string, 
+/**
+ * Longest run of words that stands in a text it learns from.
+ */
+copied_words: number, 
+/**
+ * Share of its 8-word runs that stand in a text it learns from, 0-1.
+ */
+copied: number, };
 
 export type UserError = { 
 /**

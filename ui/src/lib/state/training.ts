@@ -1,5 +1,5 @@
 /** A training in numbers: its settings made fit to send, and what its events make of it. */
-import type { Event, JobSummary, LossPoint, Objective, PreferenceSource, Run, TrainSettings } from "../generated/bindings";
+import type { Event, JobSummary, LossPoint, Objective, PreferenceSource, Run, TrainSettings, TrialDraft } from "../generated/bindings";
 
 /** As `TrainSettings::default` in Rust. */
 export const defaultSettings: TrainSettings = {
@@ -28,6 +28,7 @@ export const defaultSettings: TrainSettings = {
   length_normalised: false,
   precision: "bf16",
   recompute: false,
+  trial_drafts: 2,
   seed: 1,
   early_stop: true,
 };
@@ -35,6 +36,7 @@ export const defaultSettings: TrainSettings = {
 /** What can be learned, in words. */
 export const objectiveWords: [Objective, string][] = [
   ["sft", "my texts"],
+  ["ditto", "my few texts, and to prefer them to its own drafts (DITTO)"],
   ["dpo", "what I prefer, held to the model it starts from (DPO)"],
   ["orpo", "what I prefer, without that hold (ORPO)"],
   ["kto", "single drafts that I liked or did not (KTO)"],
@@ -87,6 +89,7 @@ export function tidySettings(settings: TrainSettings): TrainSettings {
     epochs: Math.round(within(settings.epochs, 1, 100, d.epochs)),
     held_out: within(settings.held_out, 0, 0.5, d.held_out),
     beta: within(settings.beta, 0.01, 10, d.beta),
+    trial_drafts: Math.round(within(settings.trial_drafts, 0, 4, d.trial_drafts)),
     seed: Math.round(within(settings.seed, 0, Number.MAX_SAFE_INTEGER, d.seed)),
   };
 }
@@ -97,6 +100,7 @@ export type Live = {
   run: Run | null;
   steps: number;
   curve: LossPoint[];
+  trials: TrialDraft[];
   tokensPerSecond: number;
   peakBytes: number;
   secondsLeft: number | null;
@@ -110,6 +114,7 @@ export const notStarted: Live = {
   run: null,
   steps: 0,
   curve: [],
+  trials: [],
   tokensPerSecond: 0,
   peakBytes: 0,
   secondsLeft: null,
@@ -136,6 +141,8 @@ export function reduceLive(live: Live, event: Event): Live {
         secondsLeft: event.seconds_left,
         message: "",
       };
+    case "trials":
+      return { ...live, trials: [...live.trials, ...event.drafts] };
     default:
       return live;
   }
@@ -149,5 +156,5 @@ export function fromElsewhere(runs: Run[], jobs: JobSummary[], profile: string):
   const run = runs.find((r) => r.status === "running" || r.status === "paused");
   if (!run) return null;
   const job = jobs.find((j) => j.can_pause && j.label.includes(`“${profile}”`));
-  return { ...notStarted, job: job?.job ?? null, run, curve: run.curve, tokensPerSecond: run.tokens_per_second, peakBytes: run.peak_bytes, elsewhere: true };
+  return { ...notStarted, job: job?.job ?? null, run, curve: run.curve, trials: run.trials, tokensPerSecond: run.tokens_per_second, peakBytes: run.peak_bytes, elsewhere: true };
 }

@@ -1,12 +1,21 @@
 /** What the fake works out: a finished training, results of votes, differences. */
-import type { Adapter, AdapterReport, DiffPart, Run, Tally } from "../../generated/bindings";
+import type { Adapter, AdapterReport, DiffPart, Run, Tally, TrialDraft } from "../../generated/bindings";
 import { defaultSettings } from "../../state/training";
 
 /** What only some points of a curve have. */
 export const noMeters = { style: null, copied: null, margin: null, accuracy: null };
 
 /** What only some runs have. */
-export const plainRun = { votes: [], drafts: [], parent: null, resumable: false };
+export const plainRun = { votes: [], drafts: [], trials: [], parent: null, resumable: false };
+
+/** What a training writes on its way. */
+export function trialsAt(step: number): TrialDraft[] {
+  const learned = step > 16;
+  return [
+    { step, brief: "Write a short text of about 100 words about a coat that no longer fits.", text: learned ? "The coat went to my sister in the end. It was never mine, really; I only wore it to the bus." : "Coats are an essential part of any wardrobe. Here are some tips for choosing the right one.", copied_words: learned ? 4 : 2, copied: 0 },
+    { step, brief: "Write a short text of about 100 words about a shop that closed.", text: learned ? "They have taken the sign down. I still slow when I pass it, which is silly." : "Shops close for a variety of reasons, including economic factors and changes in demand.", copied_words: 3, copied: 0 },
+  ];
+}
 
 /** What measuring a voice finds. */
 export const measured: AdapterReport = {

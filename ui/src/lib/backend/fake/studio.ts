@@ -18,7 +18,7 @@ import type {
   UserError,
 } from "../../generated/bindings";
 import { dimensions, findings, makeFingerprint, makeHypotheses, makeReadings, makeSample, models, words } from "./data";
-import { diff, firstTraining, measured, noMeters, plainDraft, plainRun, plainVoice, tally } from "./results";
+import { diff, firstTraining, measured, noMeters, plainDraft, plainRun, plainVoice, tally, trialsAt } from "./results";
 import { prefers } from "../../state/training";
 import { draftTexts, letters } from "./texts";
 
@@ -613,7 +613,7 @@ export class FakeStudio {
 
   async #train(profile: string, name: string | null, settings: Run["settings"], say: Say): Promise<Response> {
     const job = this.#start(say, `Training a voice for “${this.#find(profile).name}”`, true);
-    const run: Run = { id: this.#id("r"), profile, model: "smollm2-135m-instruct", objective: settings.objective, ...plainRun, settings, samples: this.#of(profile).map((s) => s.id), status: "running", message: "", curve: [], tokens_per_second: 0, peak_bytes: 0, seconds: 0, adapter: null, started_at: "2026-11-21T12:00:00Z" };
+    const run: Run = { id: this.#id("r"), profile, model: "smollm2-135m-instruct", objective: settings.objective, ...plainRun, settings, samples: this.#of(profile).map((s) => s.id), status: "running", message: "", curve: [], trials: [], tokens_per_second: 0, peak_bytes: 0, seconds: 0, adapter: null, started_at: "2026-11-21T12:00:00Z" };
     say({ type: "progress", done: 0, total: 0, unit: "steps", message: "Loading the model", seconds_left: null });
     await this.#wait(6);
     say({ type: "run_started", run, steps: 40 });
@@ -623,7 +623,13 @@ export class FakeStudio {
         this.runs = [{ ...run, status: "cancelled" }, ...this.runs];
         return { type: "run", run: { ...run, status: "cancelled" }, adapter: null };
       }
-      const point = { step, loss: step === 0 ? null : 3.1 + 0.7 * Math.exp(-step / 12) + 0.06 * Math.sin(step * 2.3), held_out: step % 8 === 0 ? 3.3 + 0.5 * Math.exp(-step / 14) : null, ...noMeters };
+      const drafts = step % 8 === 0 && settings.trial_drafts > 0 ? trialsAt(step).slice(0, settings.trial_drafts) : [];
+      if (drafts.length > 0) {
+        run.trials.push(...drafts);
+        say({ type: "trials", run: run.id, drafts });
+      }
+      const meters = drafts.length > 0 ? { style: 0.5 + step / 200, copied: 0 } : {};
+      const point = { step, loss: step === 0 ? null : 3.1 + 0.7 * Math.exp(-step / 12) + 0.06 * Math.sin(step * 2.3), held_out: step % 8 === 0 ? 3.3 + 0.5 * Math.exp(-step / 14) : null, ...noMeters, ...meters };
       run.curve.push(point);
       say({ type: "loss", run: run.id, point, steps: 40, tokens_per_second: 212, peak_bytes: 1_420_000_000, seconds_left: (40 - step) * 2.3 });
       await this.#wait(5);
