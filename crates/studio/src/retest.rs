@@ -7,7 +7,7 @@ use idiolect_core::{
     UserError,
     adapter::Adapter,
     draft::AdapterUse,
-    ids::AdapterId,
+    ids::{AdapterId, DraftId},
     profile::Intent,
     vote::{Retest, Tally, Voter},
 };
@@ -94,24 +94,29 @@ fn rival(ctx: &Ctx, tested: &Adapter, against: &AdapterId) -> Result<Adapter, Us
 /// Briefs of the shelf that none of these voices learned an answer to, nor any voice they were made from. What was learned
 /// from a draft that is deleted by now cannot be told any more.
 pub(crate) fn unlearned(ctx: &Ctx, voices: &[&Adapter]) -> Result<Vec<&'static str>, UserError> {
-    let store = &ctx.studio.store;
-    let mut learned = HashSet::new();
+    let mut learned = Vec::new();
     let mut seen = HashSet::new();
     let mut open: Vec<Adapter> = voices.iter().map(|voice| (*voice).clone()).collect();
     while let Some(voice) = open.pop() {
         if !seen.insert(voice.id.clone()) {
             continue;
         }
-        for draft in &voice.drafts {
-            if let Ok(draft) = store.draft(draft) {
-                learned.insert(draft.brief.trim().to_owned());
-            }
-        }
         // A parent that was deleted took its lineage along.
-        open.extend(voice.parents.iter().filter_map(|id| store.adapter(id).ok()));
+        open.extend((voice.parents.iter()).filter_map(|id| ctx.studio.store.adapter(id).ok()));
+        learned.extend(voice.drafts);
     }
+    Ok(unanswered(ctx, &learned))
+}
+
+/// Briefs of the shelf that none of these drafts answers.
+pub(crate) fn unanswered(ctx: &Ctx, drafts: &[DraftId]) -> Vec<&'static str> {
+    let answered: HashSet<String> = drafts
+        .iter()
+        .filter_map(|id| ctx.studio.store.draft(id).ok())
+        .map(|draft| draft.brief.trim().to_owned())
+        .collect();
     let shelf = briefs::fresh().iter().map(String::as_str);
-    Ok(shelf.filter(|brief| !learned.contains(*brief)).collect())
+    shelf.filter(|brief| !answered.contains(*brief)).collect()
 }
 
 /// Writes both drafts of each pair on briefs that follow the seed; the shuffled pairs of one round.

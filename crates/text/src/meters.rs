@@ -28,9 +28,18 @@ pub trait Meters: Send + Sync {
     /// Reads them.
     fn measure(&self, draft: &str) -> Measured;
 
-    /// Reads them of several drafts together: a style needs more text than one draft may have, so theirs is that of all of
-    /// them; the longest copied run of all; the mean share.
-    fn measure_all(&self, drafts: &[&str]) -> Measured;
+    /// Reads them of several drafts, of each and together.
+    fn measure_all(&self, drafts: &[&str]) -> MeasuredDrafts;
+}
+
+/// What the meters say of several drafts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MeasuredDrafts {
+    /// Of each, in order.
+    pub each: Vec<Measured>,
+    /// Of all: a style needs more text than one draft may have, so theirs is that of all of them; the longest copied run;
+    /// the mean share.
+    pub all: Measured,
 }
 
 /// Counted meters: the distance of counted habits, and words in common. No model is needed.
@@ -50,35 +59,38 @@ impl CountedMeters {
             training: training.iter().map(|t| (*t).to_owned()).collect(),
         }
     }
-}
 
-impl Meters for CountedMeters {
-    fn measure(&self, draft: &str) -> Measured {
+    fn style(&self, habits: &FeatureVector) -> Option<f64> {
+        style_match(habits, self.held_out.as_ref()?)
+    }
+
+    fn measured(&self, draft: &str, habits: &FeatureVector) -> Measured {
         let training: Vec<&str> = self.training.iter().map(String::as_str).collect();
         Measured {
-            style: self
-                .held_out
-                .as_ref()
-                .and_then(|own| style_match(&features::measure(draft), own)),
+            style: self.style(habits),
             copied_words: longest_common_run(draft, &training).map_or(0, |run| run.words),
             copied_share: ngram_overlap(draft, &training, COPIED_RUN),
         }
     }
+}
 
-    fn measure_all(&self, drafts: &[&str]) -> Measured {
-        let all: Vec<Measured> = drafts.iter().map(|draft| self.measure(draft)).collect();
-        let vectors: Vec<_> = drafts
-            .iter()
-            .map(|draft| features::measure(draft))
+impl Meters for CountedMeters {
+    fn measure(&self, draft: &str) -> Measured {
+        self.measured(draft, &features::measure(draft))
+    }
+
+    fn measure_all(&self, drafts: &[&str]) -> MeasuredDrafts {
+        let habits: Vec<_> = drafts.iter().map(|text| features::measure(text)).collect();
+        let each: Vec<Measured> = (drafts.iter().zip(&habits))
+            .map(|(draft, habits)| self.measured(draft, habits))
             .collect();
-        let style = mean_vector(&vectors)
-            .zip(self.held_out.as_ref())
-            .and_then(|(drafts, own)| style_match(&drafts, own));
-        Measured {
-            style,
-            copied_words: all.iter().map(|m| m.copied_words).max().unwrap_or(0),
-            copied_share: all.iter().map(|m| m.copied_share).sum::<f64>() / all.len().max(1) as f64,
-        }
+        let all = Measured {
+            style: mean_vector(&habits).and_then(|mean| self.style(&mean)),
+            copied_words: each.iter().map(|m| m.copied_words).max().unwrap_or(0),
+            copied_share: each.iter().map(|m| m.copied_share).sum::<f64>()
+                / each.len().max(1) as f64,
+        };
+        MeasuredDrafts { each, all }
     }
 }
 
@@ -135,10 +147,10 @@ mod tests {
         let half = LOUD.len() / 2 + LOUD[LOUD.len() / 2..].find(' ').unwrap();
         let halves = [&LOUD[..half], &LOUD[half..]];
         assert_eq!(halves.map(|part| meters.measure(part).style), [None, None]);
-        let all = meters.measure_all(&halves);
+        let all = meters.measure_all(&halves).all;
         assert!(all.style.is_some_and(|style| style < 1.0), "{all:?}");
-        let all = meters.measure_all(&["A few words.", CALM, LOUD]);
+        let all = meters.measure_all(&["A few words.", CALM, LOUD]).all;
         assert!((all.copied_share - 1.0 / 3.0).abs() < 1e-12);
-        assert_eq!(meters.measure_all(&[]), Measured::default());
+        assert_eq!(meters.measure_all(&[]), MeasuredDrafts::default());
     }
 }

@@ -10,7 +10,6 @@ use idiolect_train::{
     Ditto, Drafts, Example, Objective, RoundDrafts, Row, Schedule, Settings, TrainError, Trained,
     ditto, steps_of,
 };
-use serde::{Deserialize, Serialize};
 
 use super::{follow::Follower, lessons::Lessons};
 use crate::{Inner, models::Writer};
@@ -109,13 +108,6 @@ struct OwnDrafts<'a> {
     cancel: Cancel,
 }
 
-/// A draft as it is kept.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    tokens: Vec<u32>,
-    prompt: usize,
-}
-
 impl Drafts for OwnDrafts<'_> {
     fn draft(
         &mut self,
@@ -124,25 +116,20 @@ impl Drafts for OwnDrafts<'_> {
     ) -> Result<RoundDrafts, TrainError> {
         let file = self.folder.join(format!("{round}.json"));
         let Some(weights) = weights else {
-            return Ok(read(&file)?);
+            return Ok(a_draft_each(
+                serde_json::from_slice(&fs::read(&file)?).map_err(std::io::Error::from)?,
+            ));
         };
         let drafts = self.write(round, weights)?;
         // Before a checkpoint can name this round.
         fs::create_dir_all(&self.folder)?;
-        let kept: Vec<Kept> = drafts
-            .iter()
-            .map(|row| Kept {
-                tokens: row.tokens.clone(),
-                prompt: row.prompt,
-            })
-            .collect();
         let part = file.with_extension("part");
         fs::write(
             &part,
-            serde_json::to_vec(&kept).map_err(std::io::Error::from)?,
+            serde_json::to_vec(&drafts).map_err(std::io::Error::from)?,
         )?;
         fs::rename(&part, &file)?;
-        Ok(drafts.into_iter().map(|row| vec![row]).collect())
+        Ok(a_draft_each(drafts))
     }
 }
 
@@ -189,11 +176,6 @@ impl OwnDrafts<'_> {
     }
 }
 
-fn read(file: &std::path::Path) -> std::io::Result<RoundDrafts> {
-    let kept: Vec<Kept> = serde_json::from_slice(&fs::read(file)?)?;
-    let rows = kept.into_iter().map(|kept| Row {
-        tokens: kept.tokens,
-        prompt: kept.prompt,
-    });
-    Ok(rows.map(|row| vec![row]).collect())
+fn a_draft_each(drafts: Vec<Row>) -> RoundDrafts {
+    drafts.into_iter().map(|row| vec![row]).collect()
 }

@@ -158,7 +158,7 @@ fn said(
         ready: too_little.is_empty() && !lessons.train.is_empty(),
         too_little,
         advice,
-        settings_in_words: in_words(settings, lessons),
+        settings_in_words: in_words(settings, lessons)?,
         ladder,
     })
 }
@@ -259,8 +259,8 @@ fn advice(settings: &TrainSettings, lessons: &Lessons, all_samples: usize) -> Ve
     advice
 }
 
-fn in_words(settings: &TrainSettings, lessons: &Lessons) -> Vec<String> {
-    let steps = run::steps(settings, &lessons.train).unwrap_or(0);
+fn in_words(settings: &TrainSettings, lessons: &Lessons) -> Result<Vec<String>, UserError> {
+    let steps = run::steps(settings, &lessons.train)?;
     let what = match settings.objective {
         Objective::Sft => "Learns to write your texts.",
         Objective::Ditto => {
@@ -295,7 +295,7 @@ fn in_words(settings: &TrainSettings, lessons: &Lessons) -> Vec<String> {
             settings.method
         ));
     }
-    words
+    Ok(words)
 }
 
 /// Beside the model, which is loaded: the engine's estimate for the longest pass, without the weights.

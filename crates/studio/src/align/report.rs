@@ -21,13 +21,12 @@ use idiolect_persona::{
     simulated::StyleVoter,
 };
 use idiolect_text::meters::{CountedMeters, Meters};
-use idiolect_train::steps_of;
 
 use super::{
     control::{Control, control, somebody_else},
     lessons::{Chunks, kind_of, lessons_of_run, subject_of},
     playback::Chunk,
-    train_settings,
+    run::steps,
 };
 use crate::{
     api::Response,
@@ -44,7 +43,7 @@ const MOST_PASSAGES: usize = 24;
 /// Fewer texts give no margin worth showing.
 const FEWEST_FOR_A_MARGIN: usize = 4;
 /// Briefs that both write on.
-const BRIEFS: usize = 8;
+pub(super) const BRIEFS: usize = 8;
 /// Briefs written on together.
 const TOGETHER: usize = 2;
 /// Tokens of such a draft: about 75 words.
@@ -159,10 +158,7 @@ impl Learned {
             let lessons = lessons_of_run(ctx, writer, &run)?;
             learned.tokens = lessons.tokens();
             // Somebody else's voice learns for as long as this one did, wherever that was stopped.
-            let planned = steps_of(
-                &lessons.train,
-                &train_settings(&run.settings, &lessons.train)?,
-            );
+            let planned = steps(&run.settings, &lessons.train)?;
             let taken = run.curve.last().map_or(planned, |point| point.step);
             let share = f64::from(taken) / f64::from(planned.max(1));
             let epochs = (f64::from(run.settings.epochs) * share).ceil();
@@ -337,7 +333,7 @@ fn judge(
     let meters = CountedMeters::new(&held_out, &[]);
     let style = |drafts: &[String]| {
         let drafts: Vec<&str> = drafts.iter().map(String::as_str).collect();
-        meters.measure_all(&drafts).style
+        meters.measure_all(&drafts).all.style
     };
     report.style_base = style(&plain);
     report.style_own = style(&voiced);

@@ -10,9 +10,7 @@ use idiolect_core::{
 use idiolect_engine::WEIGHTS_FILE;
 use idiolect_llm::LlmError;
 use idiolect_store::{Lease, LeaseWords, Store, StoreError};
-use idiolect_train::{
-    Checkpoints, Example, Lessons as Learned, Resume, Settings, Task, Trained, steps_of,
-};
+use idiolect_train::{Checkpoints, Example, Lessons as Learned, Resume, Task, Trained, steps_of};
 
 use super::{
     demonstrations,
@@ -180,15 +178,14 @@ fn answer(
             } else {
                 (RunStatus::Failed, error.message.clone())
             };
-            let noted = ctx.studio.store.run(&run.id).and_then(|run| {
+            // What ended it is what the person must hear, even if it cannot be noted.
+            let _ = ctx.studio.store.run(&run.id).and_then(|run| {
                 ctx.studio.store.update_run(&Run {
                     status,
                     message,
                     ..run
                 })
             });
-            // What ended it is what the person must hear, even if it cannot be noted.
-            drop(noted);
             Err(error)
         }
     }
@@ -269,7 +266,7 @@ fn new_run(
 
 /// Steps that a training takes, if nothing ends it earlier.
 pub(super) fn steps(settings: &TrainSettings, train: &[Example]) -> Result<u32, UserError> {
-    let trainer: Settings = train_settings(settings, train)?;
+    let trainer = train_settings(settings, train)?;
     Ok(match settings.objective {
         Objective::Ditto => demonstrations::steps(train, &trainer),
         _ => steps_of(train, &trainer),

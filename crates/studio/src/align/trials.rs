@@ -1,8 +1,6 @@
 //! Drafts that a training writes on its way: the person sees what it has learned by then, and the run stops where drafts get
 //! closer only by copying.
 
-use std::collections::HashSet;
-
 use idiolect_core::{
     UserError,
     adapter::{Run, TrialDraft},
@@ -10,15 +8,15 @@ use idiolect_core::{
 };
 use idiolect_engine::LoraWeights;
 use idiolect_llm::{Cancel, GenerateRequest, TextModel};
-use idiolect_persona::briefs;
-use idiolect_text::meters::{CountedMeters, Meters};
+use idiolect_text::meters::{CountedMeters, MeasuredDrafts, Meters};
 use idiolect_train::{Example, Row, TrainError, stop::Reading};
 
-use super::lessons::Lessons;
+use super::{lessons::Lessons, report::BRIEFS};
 use crate::{
     Inner,
     context::Ctx,
     models::Writer,
+    retest::unanswered,
     writing::{Assignment, Subject, column, plan},
 };
 
@@ -26,14 +24,12 @@ use crate::{
 const TOKENS: u32 = 80;
 /// The same draft at every step but for what was learned.
 const SEED: u64 = 1;
-/// Briefs at the far end of the shelf are those that a finished voice is measured on.
-const KEPT_FOR_THE_REPORT: usize = 8;
 
 /// What a run writes with the weights it has, again and again.
 pub(super) struct Trials<'a> {
     studio: &'a Inner,
     writer: &'a Writer,
-    briefs: Vec<String>,
+    briefs: Vec<&'static str>,
     requests: Vec<GenerateRequest>,
     meters: CountedMeters,
     cancel: Cancel,
@@ -51,19 +47,12 @@ impl<'a> Trials<'a> {
         if wanted == 0 {
             return Ok(None);
         }
-        // Briefs that it learns an answer to would only show that.
-        let learned: HashSet<String> = run
-            .drafts
-            .iter()
-            .filter_map(|id| ctx.studio.store.draft(id).ok())
-            .map(|draft| draft.brief.trim().to_owned())
-            .collect();
-        let shelf = briefs::fresh().iter().rev().skip(KEPT_FOR_THE_REPORT);
-        let fresh = shelf.filter(|brief| !learned.contains(*brief));
-        let briefs: Vec<String> = fresh.take(wanted).cloned().collect();
+        // Briefs that it learns an answer to would only show that; those at the far end are for the finished voice.
+        let fresh = unanswered(ctx, &run.drafts).into_iter().rev();
+        let briefs: Vec<&str> = fresh.skip(BRIEFS).take(wanted).collect();
         let subject = Subject::of(ctx, &run.profile)?;
         let mut requests = Vec::new();
-        for brief in &briefs {
+        for &brief in &briefs {
             let assignment = Assignment {
                 profile: &run.profile,
                 intent: Intent::AsMe,
@@ -121,22 +110,21 @@ impl<'a> Trials<'a> {
             model.generate(&requests, &self.cancel, &mut |_, _| {})?
         };
         let texts: Vec<&str> = generations.iter().map(|g| g.text.as_str()).collect();
-        let all = self.meters.measure_all(&texts);
+        let MeasuredDrafts { each, all } = self.meters.measure_all(&texts);
         let reading = all.style.map(|style| Reading {
             style,
             copied: all.copied_share,
         });
-        let drafts = self.briefs.iter().zip(&texts).map(|(brief, text)| {
-            let measured = self.meters.measure(text);
-            TrialDraft {
+        let drafts = (self.briefs.iter().zip(texts).zip(each))
+            .map(|((brief, text), measured)| TrialDraft {
                 step,
-                brief: brief.clone(),
-                text: (*text).to_owned(),
+                brief: (*brief).to_owned(),
+                text: text.to_owned(),
                 copied_words: measured.copied_words as u32,
                 copied: measured.copied_share,
-            }
-        });
-        Ok((drafts.collect(), reading))
+            })
+            .collect();
+        Ok((drafts, reading))
     }
 }
 
