@@ -18,13 +18,17 @@ pub(crate) use statistics::bootstrap;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use idiolect_core::UserError;
-use idiolect_llm::TextModel;
+use idiolect_llm::{Embedder, TextModel};
+use idiolect_persona::calibration::CalibrationFile;
 
 use crate::{
     api::{EvalRequest, Response},
     context::Ctx,
     errors::usage,
+    models::Writer,
 };
 
 /// Names `eval` takes.
@@ -60,31 +64,97 @@ impl Plan {
             _ => Self::Reliability(reliability::plan(&folder, request)?),
         })
     }
+
+    /// Which models it asks. They are fetched and loaded before it runs, and no others.
+    fn asks(&self) -> Asks {
+        Asks {
+            writer: true,
+            embedder: match self {
+                // The embedder serves the noisy channel alone, and only where the standards in force know that source.
+                Self::Reliability(_) => CalibrationFile::shipped().standards().hears_channel(),
+                Self::Adapter(_) | Self::Preference(_) | Self::Psoups(_) => false,
+            },
+        }
+    }
+}
+
+/// The models that an evaluation asks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asks {
+    /// The language model, without which there is nothing to measure.
+    writer: bool,
+    /// The sentence embedder, where it can be had.
+    embedder: bool,
+}
+
+/// What was loaded of what was asked for.
+struct Models {
+    writer: Option<Writer>,
+    /// With the hash of its file; `None` where it was not asked for, or cannot be had.
+    embedder: Option<(Arc<dyn Embedder>, String)>,
+}
+
+impl Models {
+    fn load(ctx: &mut Ctx, asks: Asks, named: Option<&str>) -> Result<Self, UserError> {
+        if named.is_none() && (asks.writer || asks.embedder) {
+            ctx.studio.models.ensure_defaults(ctx)?;
+        }
+        let writer = if asks.writer {
+            Some(ctx.studio.models.writer(ctx, named)?)
+        } else {
+            None
+        };
+        let embedder = if asks.embedder {
+            ctx.studio.models.embedder_file(ctx)
+        } else {
+            None
+        };
+        Ok(Self { writer, embedder })
+    }
+
+    /// The language model that is measured.
+    ///
+    /// # Panics
+    /// Where the evaluation did not ask for it.
+    fn writer(&self) -> &Writer {
+        self.writer.as_ref().expect("the evaluation asked for it")
+    }
+
+    /// The same as what is measured.
+    fn subject(&self) -> Subject<'_> {
+        let writer = self.writer();
+        Subject {
+            model: &*writer.model,
+            id: &writer.file.id,
+            sha256: &writer.file.sha256,
+        }
+    }
+
+    /// The embedder and the hash of its file.
+    fn embedder(&self) -> Option<(&dyn Embedder, &str)> {
+        let (embedder, sha256) = self.embedder.as_ref()?;
+        Some((&**embedder, sha256))
+    }
 }
 
 /// Runs one.
 pub(crate) fn run(ctx: &mut Ctx, request: &EvalRequest) -> Result<Response, UserError> {
     ctx.start_job(&format!("Evaluation “{}”", request.name), false);
     let plan = Plan::of(ctx, request)?;
-    if request.model.is_none() {
-        ctx.studio.models.ensure_defaults(ctx)?;
-    }
-    let writer = ctx.studio.models.writer(ctx, request.model.as_deref())?;
-    let subject = Subject {
-        model: &*writer.model,
-        id: &writer.file.id,
-        sha256: &writer.file.sha256,
-    };
+    let models = Models::load(ctx, plan.asks(), request.model.as_deref())?;
+    let model = || &*models.writer().model;
     let report = match plan {
-        Plan::Adapter(plan) => adapter::run(ctx, &plan, &writer.model, subject, request)?,
-        Plan::Preference(plan) => preference::run(ctx, &plan, &writer.model, subject, request)?,
-        Plan::Psoups(plan) => psoups::run(ctx, &plan, subject, request)?,
-        Plan::Reliability(plan) => reliability::run(ctx, &plan, subject, request)?,
+        Plan::Adapter(plan) => adapter::run(ctx, &plan, model(), models.subject(), request)?,
+        Plan::Preference(plan) => preference::run(ctx, &plan, model(), models.subject(), request)?,
+        Plan::Psoups(plan) => psoups::run(ctx, &plan, models.subject(), request)?,
+        Plan::Reliability(plan) => {
+            reliability::run(ctx, &plan, models.subject(), models.embedder(), request)?
+        }
     };
     Ok(Response::Eval { report })
 }
 
-/// The model that is measured.
+/// The language model that is measured.
 #[derive(Clone, Copy)]
 struct Subject<'a> {
     model: &'a dyn TextModel,

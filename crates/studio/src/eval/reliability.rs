@@ -2,6 +2,7 @@
 //! than to other authors', and the split-half reliability of every dimension.
 
 use idiolect_core::{UserError, eval::EvalReport};
+use idiolect_llm::Embedder;
 use idiolect_persona::{
     Instruments, MemoryCache,
     calibration::{Calibration, CalibrationFile},
@@ -20,7 +21,7 @@ use crate::{
     api::EvalRequest,
     context::{Ctx, Pace},
     errors::{Told, usage},
-    models::{default_model_ids, hex},
+    models::hex,
 };
 
 /// Texts an author at most, where the request names no number.
@@ -55,6 +56,7 @@ pub(super) fn run(
     ctx: &mut Ctx,
     plan: &Plan,
     subject: Subject<'_>,
+    embedder: Option<(&dyn Embedder, &str)>,
     request: &EvalRequest,
 ) -> Result<EvalReport, UserError> {
     let shipped = CalibrationFile::shipped();
@@ -64,7 +66,7 @@ pub(super) fn run(
     } else {
         Fit::Shipped
     };
-    let (scores, frozen) = score(ctx, plan, subject, fit, request)?;
+    let (scores, frozen) = score(ctx, plan, subject, embedder, fit, request)?;
     let judged = Judged {
         cohort: &plan.cohort,
         scores,
@@ -102,26 +104,14 @@ fn score(
     ctx: &mut Ctx,
     plan: &Plan,
     subject: Subject<'_>,
+    embedder: Option<(&dyn Embedder, &str)>,
     fit: Fit,
     request: &EvalRequest,
 ) -> Result<(Vec<Vec<TextScores>>, Option<Calibration>), UserError> {
-    // The embedder serves the noisy channel alone, and only where the standards in force know that source.
-    let hears = CalibrationFile::shipped().standards().hears_channel();
-    let (embedder, embedder_sha256) = if hears {
-        let id = default_model_ids()[1];
-        ctx.studio.models.pull(ctx, id, true)?;
-        let file = ctx
-            .studio
-            .models
-            .ready(&ctx.studio.store, id, ctx.cancel())?;
-        (ctx.studio.models.embedder(ctx), Some(file.sha256))
-    } else {
-        (None, None)
-    };
     let rows = RowCache::open(
         ctx,
         subject.sha256,
-        embedder_sha256.as_deref(),
+        embedder.map(|(_, sha256)| sha256),
         &plan.sha256,
         request,
     )?;
@@ -139,7 +129,7 @@ fn score(
     let cancel = ctx.cancel().clone();
     let with = Instruments {
         model: subject.model,
-        embedder: embedder.as_deref(),
+        embedder: embedder.map(|(model, _)| model),
         cache: &cache,
         cancel: &cancel,
     };

@@ -89,7 +89,9 @@ impl Place {
             Plan::Adapter(_) | Plan::Preference(_) => {
                 unreachable!("it needs a model that can be trained")
             }
-            Plan::Reliability(plan) => reliability::run(ctx, &plan, subject, request).unwrap(),
+            Plan::Reliability(plan) => {
+                reliability::run(ctx, &plan, subject, None, request).unwrap()
+            }
         }
     }
 

@@ -16,7 +16,8 @@ use crate::{context::Ctx, errors::Told, lock, memory::Fit};
 #[derive(Default)]
 pub(crate) struct Loaded {
     writer: Option<Writer>,
-    embedder: Option<Arc<MiniLm>>,
+    /// With the hash of its file.
+    embedder: Option<(Arc<MiniLm>, String)>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -115,9 +116,14 @@ impl Registry {
 
     /// The sentence embedder, or `None` where it cannot be had: the studio works without it, and says so.
     pub(crate) fn embedder(&self, ctx: &mut Ctx) -> Option<Arc<dyn Embedder>> {
+        self.embedder_file(ctx).map(|(embedder, _)| embedder)
+    }
+
+    /// The same with the hash of its file.
+    pub(crate) fn embedder_file(&self, ctx: &mut Ctx) -> Option<(Arc<dyn Embedder>, String)> {
         let model = catalog::default_of(Role::Embedder);
         match self.load_embedder(ctx, model) {
-            Ok(embedder) => Some(embedder),
+            Ok(loaded) => Some(loaded),
             Err(error) => {
                 if error.code != ErrorCode::Cancelled {
                     ctx.stage(
@@ -137,16 +143,16 @@ impl Registry {
         &self,
         ctx: &Ctx,
         model: &CatalogModel,
-    ) -> Result<Arc<dyn Embedder>, UserError> {
+    ) -> Result<(Arc<dyn Embedder>, String), UserError> {
         let mut loaded = lock(&self.loaded);
-        if let Some(embedder) = &loaded.embedder {
-            return Ok(Arc::clone(embedder) as Arc<dyn Embedder>);
+        if let Some((embedder, sha256)) = &loaded.embedder {
+            return Ok((Arc::clone(embedder) as Arc<dyn Embedder>, sha256.clone()));
         }
         let file = self.ready_model(&ctx.studio.store, model, ctx.cancel())?;
         let folder = file.path.parent().unwrap_or(self.folder());
         let embedder = Arc::new(MiniLm::load(folder).told()?);
-        loaded.embedder = Some(Arc::clone(&embedder));
-        Ok(embedder)
+        loaded.embedder = Some((Arc::clone(&embedder), file.sha256.clone()));
+        Ok((embedder, file.sha256))
     }
 
     /// The loaded writer's device in words, without loading anything.
