@@ -174,6 +174,40 @@ impl Desk {
         });
     }
 
+    /// Answers the system's own file dialog of that title, which the page's driver cannot reach, by keyboard.
+    pub fn answer_dialog(&self, title: &str, path: &Path) {
+        self.xdotool(&[
+            "search",
+            "--sync",
+            "--onlyvisible",
+            "--name",
+            title,
+            "windowfocus",
+            "--sync",
+        ]);
+        // A slash opens the dialog's line for paths, which loses what is typed before it is there; it completes by itself what
+        // was typed, in its own time.
+        let path = path.to_str().expect("a plain path");
+        for typed in ["/", path.strip_prefix('/').expect("a whole path")] {
+            self.xdotool(&["type", "--delay", "40", typed]);
+            thread::sleep(Duration::from_secs(1));
+        }
+        self.xdotool(&["key", "Return"]);
+    }
+
+    fn xdotool(&self, arguments: &[&str]) {
+        let done = Command::new("timeout")
+            .arg("60")
+            .arg("xdotool")
+            .args(arguments)
+            .env("DISPLAY", &self.display)
+            .status();
+        assert!(
+            done.is_ok_and(|status| status.success()),
+            "xdotool {arguments:?}; Debian's package is xdotool"
+        );
+    }
+
     fn app_process(&self) -> u32 {
         let home = format!("IDIOLECT_HOME={}", self.home().display());
         let ours = |pid: &u32| {

@@ -203,6 +203,29 @@ async fn the_next_round(page: &Page) {
     page.sees("“My letters 3”: trained").await;
 }
 
+/// Two voices become one between them, which goes out as a file for other programs and comes in again.
+async fn mixed_exported_and_brought_back(page: &Page, desk: &Desk) {
+    page.press("Mix…: Second").await;
+    page.fill("How much of it", "\u{e012}").await;
+    page.press_in("dialog", "Mix").await;
+    page.sees("is mixed").await;
+    page.press("Export…: Second and").await;
+    page.press_in("dialog", "Choose where…").await;
+    let folder = desk.folder.path().join("Second for others");
+    desk.answer_dialog("Save", &folder);
+    page.sees("Written:").await;
+    page.look("voices").await;
+    let file = fs::read_dir(&folder)
+        .expect("what was written")
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|end| end == "gguf"))
+        .expect("a GGUF file among it");
+    page.press("Bring in a voice…").await;
+    desk.answer_dialog("Choose files", &file);
+    page.sees("is here").await;
+    page.find("//h3[.='Second for others']").await;
+}
+
 #[tokio::test]
 async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     let _turn = HEAVY.lock().await;
@@ -264,6 +287,7 @@ async fn a_person_goes_from_pasting_to_a_blind_retest_and_finds_it_all_again() {
     page.sees("Your trained voices").await;
     page.look("align").await;
     the_next_round(&page).await;
+    mixed_exported_and_brought_back(&page, &desk).await;
     for (number, name) in [(5, "models"), (6, "settings")] {
         page.view(number).await;
         page.look(name).await;

@@ -80,9 +80,14 @@ impl Page {
 
     /// Presses the button whose name begins with `name`.
     pub async fn press(&self, name: &str) {
+        self.press_in("*", name).await;
+    }
+
+    /// The same for a button inside an element of that kind.
+    pub async fn press_in(&self, within: &str, name: &str) {
         let name = quoted(name);
         let button = format!(
-            "//button[not(@disabled)][starts-with(normalize-space(.), {name}) or @aria-label={name}]"
+            "//{within}//button[not(@disabled)][starts-with(normalize-space(.), {name}) or @aria-label={name}]"
         );
         // As with fields: what the driver refused was not pressed, so trying again presses once.
         patiently(async || self.find(&button).await.click().await)

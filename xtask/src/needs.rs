@@ -9,7 +9,7 @@ use crate::shell::{command, output, succeed, version, works};
 /// Debian 12's packages for building the window.
 const BUILD: &[&str] = &["build-essential", "pkg-config", "libwebkit2gtk-4.1-dev"];
 /// And for driving it, and the browser, in tests.
-const TEST: &[&str] = &["webkit2gtk-driver", "xvfb", "chromium", "strace"];
+const TEST: &[&str] = &["webkit2gtk-driver", "xvfb", "chromium", "strace", "xdotool"];
 /// The oldest Node that the UI's tools run on.
 const NODE: [u32; 3] = [20, 19, 0];
 

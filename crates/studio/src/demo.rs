@@ -358,7 +358,7 @@ fn ask(ctx: &mut Ctx, studio: &Studio, request: Request) -> Result<Response, Use
     let inner = std::sync::Arc::clone(&studio.inner);
     studio.run(request, &mut |event| {
         if cancel.is_cancelled() {
-            inner.jobs.cancel_all();
+            inner.jobs.close();
         }
         if matches!(event, Event::Progress { .. } | Event::Loss { .. }) {
             ctx.emit(event);

@@ -78,6 +78,8 @@ pub enum Interrupted {
 pub(crate) struct Jobs {
     next: AtomicU64,
     running: Mutex<BTreeMap<u64, Arc<JobControl>>>,
+    /// The program ends: what stops now was not stopped by the person.
+    closing: AtomicBool,
     /// Held by whoever generates or scores; training does not take it (it would block for minutes).
     pub(crate) model_turn: Mutex<()>,
 }
@@ -153,10 +155,17 @@ impl Jobs {
         Ok(())
     }
 
-    pub(crate) fn cancel_all(&self) {
+    /// Stops everything because the program ends.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         for job in lock(&self.running).values() {
             job.stop();
         }
+    }
+
+    /// Whether the program ends.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// First asks trainings to stop and keep their best; then, or where there is none, everything to stop.

@@ -214,9 +214,10 @@ impl Studio {
         self.inner.store.draft(&self.draft_id(beginning)?).told()
     }
 
-    /// Asks every running job to stop (the window closes).
+    /// Asks every running job to stop because the window closes. A training is cut short by that and not given up: it can be
+    /// taken up from its last checkpoint.
     pub fn stop_all(&self) {
-        self.inner.jobs.cancel_all();
+        self.inner.jobs.close();
     }
 
     /// For a signal handler, which must not keep the studio open. The first call stops trainings and keeps

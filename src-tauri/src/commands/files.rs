@@ -22,7 +22,7 @@ pub async fn pick_files<R: Runtime>(
     let (picked, answer) = oneshot::channel();
     app.dialog()
         .file()
-        .set_title("Choose files you wrote")
+        .set_title("Choose files")
         .pick_files(move |files| {
             // The receiver is gone only when the window is.
             let _gone = picked.send(files);

@@ -5,6 +5,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use idiolect_core::{ErrorCode, training::TrainSettings};
+use idiolect_studio::{
+    Options, Studio,
+    api::{Event, Request, Response},
+};
 use serde_json::Value;
 
 use crate::support::{Home, Used, has_keys, list};
@@ -166,7 +171,11 @@ fn a_voice_goes_out_in_every_form_and_comes_back() {
         assert!(said["tokens"].as_u64().unwrap() > 50);
         let read = |name: &str| std::fs::read_to_string(home.path().join(form).join(name)).unwrap();
         assert!(home.path().join(form).join(file).exists());
-        assert!(read("LICENCE.txt").contains("Apache"));
+        assert!(read("LICENCE.txt").contains("END OF TERMS AND CONDITIONS"));
+        if form == "peft" {
+            let base = "\"HuggingFaceTB/SmolLM2-135M-Instruct\"";
+            assert!(read("adapter_config.json").contains(base));
+        }
         let card = read("README.md");
         assert!(card.contains("SmolLM2"), "{card}");
         let sample = used.trained["adapter"]["samples"][0].as_str().unwrap();
@@ -578,6 +587,50 @@ fn a_training_that_was_killed_goes_on_to_the_curve_it_would_have_had() {
     assert_eq!(texts(&resumed), texts(&expected));
     assert!(!folder.exists(), "nothing is left to take up");
     assert_eq!(cut.home.fails(&["align", "resume"]).0, 1);
+}
+
+#[test]
+fn a_training_that_ends_with_the_window_can_be_taken_up() {
+    let Some(used) = Used::copy() else {
+        return;
+    };
+    let home = used.home.path().join("home");
+    let studio = Studio::open(Options {
+        home: Some(home.clone()),
+        models: std::env::var_os("IDIOLECT_MODELS").map(Into::into),
+        offline: true,
+    })
+    .unwrap();
+    let Ok(Response::Profiles { profiles }) = studio.run(Request::ProfileList, &mut |_| {}) else {
+        panic!("the profiles")
+    };
+    let settings = TrainSettings {
+        rank: 2,
+        epochs: 2,
+        max_length: 128,
+        ..TrainSettings::default()
+    };
+    let request = Request::AlignSft {
+        profile: profiles[0].id.clone(),
+        settings,
+        model: None,
+        name: None,
+        anyway: true,
+    };
+    let ended = studio.run(request, &mut |event| {
+        // As when the window closes.
+        if let Event::Loss { .. } = event {
+            studio.stop_all();
+        }
+    });
+    assert_eq!(ended.unwrap_err().code, ErrorCode::Cancelled);
+    drop(studio);
+    let runs = used.home.json(&["align", "runs"]);
+    assert_eq!(runs[0]["status"], "cut_short");
+    assert_eq!(runs[0]["resumable"], true);
+    let resumed = used.home.json(&["align", "resume"]);
+    assert_eq!(resumed["run"]["status"], "finished");
+    assert_eq!(resumed["run"]["id"], runs[0]["id"]);
 }
 
 #[test]

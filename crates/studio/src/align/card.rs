@@ -5,6 +5,9 @@ use idiolect_engine::Exported;
 
 use crate::{api::ExportForm, context::Ctx};
 
+/// The text of the licence that this program and its default models are under; it asks to go along with copies.
+const APACHE: &str = include_str!("../../../../LICENSE");
+
 /// Under which terms a base model is.
 pub(super) struct Licence {
     model: String,
@@ -32,8 +35,12 @@ impl Licence {
             (name, "") => format!("Its licence: {name}."),
             (name, url) => format!("Its licence: {name}. The text: {url}"),
         };
+        let text = match self.name.as_str() {
+            "Apache-2.0" => format!("\n{APACHE}"),
+            _ => String::new(),
+        };
         format!(
-            "This was made from the model {}.\n{terms}\nWhat the licence asks of copies and changed versions holds for this folder, too.\n",
+            "This was made from the model {}.\n{terms}\nWhat the licence asks of copies and changed versions holds for this folder, too.\n{text}",
             self.model
         )
     }
@@ -97,5 +104,11 @@ mod tests {
         let words = licence("Apache-2.0", "https://example.org/l").words();
         assert!(words.contains("Apache-2.0") && words.contains("https://example.org/l"));
         assert!(!words.contains("not known"));
+        assert!(
+            words.contains("END OF TERMS AND CONDITIONS"),
+            "the text goes along"
+        );
+        let other = licence("Some terms", "https://example.org/l").words();
+        assert!(!other.contains("TERMS AND CONDITIONS"));
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     api::{ExportForm, ExportReport, FileTicket, Response},
     context::Ctx,
     errors::{Told, usage},
-    models::Writer,
+    models::{Writer, name_for_transformers},
     writing::adapter_source,
 };
 
@@ -94,7 +94,9 @@ fn write(
         fs::create_dir_all(folder).map_err(LlmError::from).told()?;
     }
     let exported = match form {
-        ExportForm::Peft => model.export_peft(what, &writer.file.id, folder, cancel),
+        ExportForm::Peft => {
+            model.export_peft(what, name_for_transformers(&writer.file.id), folder, cancel)
+        }
         ExportForm::Gguf => {
             model.export_gguf(what, &voice.name, &folder.join("adapter.gguf"), cancel)
         }
@@ -175,10 +177,9 @@ pub(crate) fn import(
             return Err(error).told();
         }
     };
-    let called = from.file_stem().unwrap_or_default().to_string_lossy();
     let name = name
         .filter(|n| !n.trim().is_empty())
-        .unwrap_or_else(|| called.chars().take(80).collect());
+        .unwrap_or_else(|| called(&from));
     let voice = Adapter {
         imported: Some(format!(
             "Brought in from {kind}; what it learned from is not known here"
@@ -186,6 +187,15 @@ pub(crate) fn import(
         ..voice_of(&id, profile, name, &writer, &lora, Method::base())
     };
     keep(ctx, &voice)
+}
+
+/// What a voice that is brought in is called: as its file, or as the folder where every such file is called alike.
+fn called(from: &Path) -> String {
+    let stem = from.file_stem().unwrap_or_default();
+    let alike = stem == "adapter" || stem == "adapter_model";
+    let folder = from.parent().and_then(Path::file_name).filter(|_| alike);
+    let name = folder.unwrap_or(stem).to_string_lossy();
+    name.chars().take(80).collect()
 }
 
 /// Where the reader begins, and what that is in words.

@@ -172,11 +172,14 @@ fn answer(
             Ok(Response::Run { run, adapter })
         }
         Err(error) => {
-            let (status, message) = if error.code == ErrorCode::Cancelled {
+            let (status, message) = if error.code != ErrorCode::Cancelled {
+                (RunStatus::Failed, error.message.clone())
+            } else if ctx.studio.jobs.is_closing() {
+                // Nobody gave it up.
+                (RunStatus::CutShort, String::new())
+            } else {
                 forget_checkpoints(ctx.studio, &run.id);
                 (RunStatus::Cancelled, String::new())
-            } else {
-                (RunStatus::Failed, error.message.clone())
             };
             // What ended it is what the person must hear, even if it cannot be noted.
             let _ = ctx.studio.store.run(&run.id).and_then(|run| {

@@ -33,6 +33,8 @@ pub(crate) struct CatalogModel {
     pub(crate) about: String,
     pub(crate) parameters: String,
     pub(crate) architecture: String,
+    /// The hub's name of the same model as transformers loads it.
+    pub(crate) transformers: Option<String>,
     /// File or folder name under the models folder.
     pub(crate) file: String,
     /// Of the main file, where known beforehand.

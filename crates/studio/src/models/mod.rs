@@ -44,6 +44,13 @@ pub fn default_models_dir() -> Option<PathBuf> {
         .or_else(|| dirs::data_dir().map(|dir| dir.join("idiolect-models")))
 }
 
+/// The name by which transformers loads the model with this id: the catalog's, else the id itself.
+pub(crate) fn name_for_transformers(id: &str) -> &str {
+    catalog::find(id)
+        .and_then(|model| model.transformers.as_deref())
+        .unwrap_or(id)
+}
+
 /// Ids of the models that come with the studio: a writer and the sentence embedder.
 pub fn default_model_ids() -> [&'static str; 2] {
     [catalog::Role::Writer, catalog::Role::Embedder]

@@ -88,6 +88,7 @@ fn from_hub() -> CatalogModel {
         about: String::new(),
         parameters: String::new(),
         architecture: "llama".to_owned(),
+        transformers: None,
         file: "model.gguf".to_owned(),
         bytes: None,
         sha256: None,

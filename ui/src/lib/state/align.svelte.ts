@@ -242,7 +242,8 @@ export class AlignState {
   async exportVoice(voice: Adapter, form: ExportForm): Promise<void> {
     this.error = null;
     try {
-      const to = await this.studio.backend.pickPlace(`${voice.name} for ${form === "peft" ? "PEFT" : "llama.cpp"}`);
+      const names: Record<ExportForm, string> = { gguf: "as a GGUF adapter", merged: "as a GGUF model", peft: "for PEFT" };
+      const to = await this.studio.backend.pickPlace(`${voice.name} ${names[form]}`);
       if (!to) return;
       const { report } = await this.studio.ask({ type: "adapter_export", adapter: voice.id, form, to }, "adapter_exported");
       this.exported = report;
