@@ -1,4 +1,4 @@
-//! Computes `assets/psoups_calibration.json`: the scales, spreads and weights of the P-Soups methods, from a file that stays
+//! Computes `assets/psoups_calibration.json`: the scales and weights of the P-Soups methods, from a file that stays
 //! outside the project. Only numbers are written.
 //!
 //! `cargo run -p idiolect-persona --example calibrate_psoups -- --data DIR --model FILE --out FILE`
@@ -48,17 +48,24 @@ fn main() -> Result<()> {
         eprintln!("{}/{} rows", done + 1, rows.len());
     }
     let all: Vec<usize> = (0..rows.len()).collect();
-    let mut constants = Constants::fit(&rows, &Counted::of(&rows), &contrast, &all)?;
-    let rounded = |v: &mut f64| *v = (*v * 1e4).round() / 1e4;
-    constants.scales.iter_mut().for_each(rounded);
-    rounded(&mut constants.counted_rms);
-    rounded(&mut constants.contrast_rms);
+    let mut constants = Constants::fit(&rows, &Counted::of(&rows), &contrast, &all);
+    let rounded = |v: &mut f64| *v = (*v * 1e5).round() / 1e5;
+    let numbers = [
+        &mut constants.scales,
+        &mut constants.counted,
+        &mut constants.beside_model,
+    ];
+    numbers
+        .into_iter()
+        .flatten()
+        .chain([&mut constants.contrast])
+        .for_each(rounded);
     let digest = Sha256::digest(&packed);
     let file = ConstantsFile {
         fitted_on: vec![digest.iter().map(|b| format!("{b:02x}")).collect()],
         rows: u32::try_from(rows.len())?,
         model: MODEL.to_owned(),
-        note: "Computed by the example `calibrate_psoups` on all rows: root mean squares of features and margins; prior variance and weight chosen from three each by accuracy. The list of features was chosen by hand while looking at these rows.".to_owned(),
+        note: "Computed by the example `calibrate_psoups` on all rows: root mean squares of features, and weights of agreement by logistic regression, none below zero. The list of features was chosen by hand while looking at these rows.".to_owned(),
         constants,
     };
     std::fs::write(path("--out")?, serde_json::to_string_pretty(&file)? + "\n")?;

@@ -121,23 +121,18 @@ fn a_tiny_evaluation_with_the_model_has_the_shape_that_is_promised() {
             0.0 <= low && low <= value && value <= high && high <= 1.0,
             "{result}"
         );
-        for control in [
-            "chance",
-            "copied_length_direction",
-            "always_longer",
-            "wrong_user",
-        ] {
+        for control in ["chance", "length_rule", "always_longer", "wrong_user"] {
             assert!(
                 result["controls"][control].is_number(),
                 "{control}: {result}"
             );
         }
     }
-    let counted = &report["results"][0];
-    assert_eq!(counted["name"], "counted_accuracy");
+    let fused = &report["results"][0];
+    assert_eq!(fused["name"], "pair_accuracy");
     assert!(
-        counted["value"].as_f64() > counted["controls"]["wrong_user"].as_f64(),
-        "{counted}"
+        fused["value"].as_f64() > fused["controls"]["wrong_user"].as_f64(),
+        "{fused}"
     );
     assert_eq!(report, home.json(&["eval", "psoups", "--data", &data]));
     let human = home.run(&["eval", "psoups", "--data", &data]);

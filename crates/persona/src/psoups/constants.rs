@@ -9,27 +9,27 @@ use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{COUNTED, Counted, Row, accuracy, scaled, scales};
-use crate::{Result, taste::TasteModel};
+use super::{
+    COUNTED, Counted, Row,
+    agreement::{agreement, direction, weights},
+    scaled, scales,
+};
 
-/// Prior variances to choose from; the first wins a tie.
-const PRIORS: [f64; 3] = [TasteModel::PRIOR_VARIANCE, 0.01, 1.0];
-/// Weights of the model's contrast to choose from; the first wins a tie.
-const WEIGHTS: [f64; 3] = [0.3, 0.1, 1.0];
+/// How much weights are held back: with a few hundred rows a weight has to be earned. Of 3, 10 and 30 the last; on these rows
+/// all three are right within two rows in a hundred of each other.
+const RIDGE: f64 = 30.0;
 
-/// What is standardised by, and how much each source counts.
+/// What is standardised by, and how much each number's agreement counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Constants {
     /// Root mean square of every counted feature's difference.
     pub scales: Vec<f64>,
-    /// Prior variance of a taste weight.
-    pub prior_variance: f64,
-    /// Root mean square of the counted margin.
-    pub counted_rms: f64,
-    /// Root mean square of the model's contrast.
-    pub contrast_rms: f64,
-    /// What the contrast counts beside the counted margin, each over its root mean square.
-    pub weight: f64,
+    /// What each counted feature's agreement counts where there is no model, ≥ 0.
+    pub counted: Vec<f64>,
+    /// The same beside the model's contrast.
+    pub beside_model: Vec<f64>,
+    /// What the model's contrast counts beside them, a nat.
+    pub contrast: f64,
 }
 
 /// The file of `assets/psoups_calibration.json`.
@@ -61,16 +61,16 @@ impl ConstantsFile {
 /// What the methods say of one row: margins, > 0 = the chosen answer is predicted, 0 = no idea.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Margins {
-    /// Zero-mean Bayes over counted features of the row's own history.
+    /// Agreement of counted features with the row's own history.
     pub counted: f64,
-    /// The same with the history's labels exchanged.
-    pub reversed: f64,
     /// Counted and the model's contrast together.
     pub fused: f64,
-    /// The counted method with the history of every row of another persona.
-    pub counted_wrong: Vec<f64>,
+    /// Both with the history's labels exchanged.
+    pub reversed: f64,
+    /// The counted method with the history of every row of another persona (row of the history, margin).
+    pub counted_wrong: Vec<(usize, f64)>,
     /// Both together with the wrong users' histories that the model was given.
-    pub fused_wrong: Vec<f64>,
+    pub fused_wrong: Vec<(usize, f64)>,
 }
 
 /// The model's contrast of one row after its own history, and after wrong users' (row of the history, contrast).
@@ -85,15 +85,7 @@ pub struct Contrast {
 impl Constants {
     /// Fits on the rows `training`, less those whose history answers a held-out row's prompt: a row has no part in the
     /// numbers it is judged with.
-    ///
-    /// # Errors
-    /// A text whose features are not finite.
-    pub fn fit(
-        rows: &[Row],
-        counted: &Counted,
-        contrast: &[Contrast],
-        training: &[usize],
-    ) -> Result<Self> {
+    pub fn fit(rows: &[Row], counted: &Counted, contrast: &[Contrast], training: &[usize]) -> Self {
         let training: BTreeSet<usize> = training.iter().copied().collect();
         let held_out: BTreeSet<&str> = (0..rows.len())
             .filter(|i| !training.contains(i))
@@ -111,93 +103,81 @@ impl Constants {
                 .map(|&i| &counted.targets[i])
                 .chain(histories),
         );
-        let mut best: Option<(f64, f64, Vec<f64>)> = None;
-        for prior in PRIORS {
-            let tastes = counted.tastes(&scales, prior)?;
-            let margins: Vec<f64> = training
-                .iter()
-                .map(|&i| tastes[i].margin(&scaled(&counted.targets[i], &scales)))
-                .collect();
-            let right = accuracy(&margins);
-            if best.as_ref().is_none_or(|(most, ..)| right > *most) {
-                best = Some((right, prior, margins));
-            }
+        let mut rows: Vec<Vec<f64>> = training
+            .iter()
+            .map(|&i| {
+                let target = scaled(&counted.targets[i], &scales);
+                agreement(&direction(&counted.histories[i], &scales), &target)
+            })
+            .collect();
+        let alone = weights(&rows, COUNTED, RIDGE);
+        for (row, &i) in rows.iter_mut().zip(&training) {
+            row.push(contrast[i].own);
         }
-        let (_, prior_variance, margins) = best.unwrap_or((0.0, PRIORS[0], Vec::new()));
-        let contrast: Vec<f64> = training.iter().map(|&i| contrast[i].own).collect();
-        let mut constants = Self {
+        let mut beside_model = weights(&rows, COUNTED + 1, RIDGE);
+        let contrast = beside_model.pop().unwrap_or_default();
+        Self {
             scales,
-            prior_variance,
-            counted_rms: root_mean_square(&margins),
-            contrast_rms: root_mean_square(&contrast),
-            weight: WEIGHTS[0],
-        };
-        let mut most = f64::NEG_INFINITY;
-        for weight in WEIGHTS {
-            let tried = Self {
-                weight,
-                ..constants.clone()
-            };
-            let fused: Vec<f64> = margins
-                .iter()
-                .zip(&contrast)
-                .map(|(a, b)| tried.fused(*a, *b))
-                .collect();
-            let right = accuracy(&fused);
-            if right > most {
-                most = right;
-                constants.weight = weight;
-            }
+            counted: alone,
+            beside_model,
+            contrast,
         }
-        Ok(constants)
-    }
-
-    /// A counted margin and a contrast as one.
-    pub fn fused(&self, counted: f64, contrast: f64) -> f64 {
-        counted / self.counted_rms + self.weight * contrast / self.contrast_rms
     }
 
     /// What every method says of the rows `test`, in their order.
-    ///
-    /// # Errors
-    /// A text whose features are not finite.
     pub fn predict(
         &self,
         rows: &[Row],
         counted: &Counted,
         contrast: &[Contrast],
         test: &[usize],
-    ) -> Result<Vec<Margins>> {
-        let tastes = counted.tastes(&self.scales, self.prior_variance)?;
-        let turned = counted
-            .reversed()
-            .tastes(&self.scales, self.prior_variance)?;
-        Ok(test
+    ) -> Vec<Margins> {
+        let directions: Vec<Vec<f64>> = counted
+            .histories
             .iter()
+            .map(|history| direction(history, &self.scales))
+            .collect();
+        let reversed = counted.reversed();
+        test.iter()
             .map(|&i| {
                 let target = scaled(&counted.targets[i], &self.scales);
-                let own = tastes[i].margin(&target);
+                let margin = |direction: &[f64], weights: &[f64]| -> f64 {
+                    agreement(direction, &target)
+                        .iter()
+                        .zip(weights)
+                        .map(|(a, w)| a * w)
+                        .sum()
+                };
+                let fused = |direction: &[f64], nats: f64| {
+                    margin(direction, &self.beside_model) + self.contrast * nats
+                };
                 Margins {
-                    counted: own,
-                    reversed: turned[i].margin(&target),
-                    fused: self.fused(own, contrast[i].own),
+                    counted: margin(&directions[i], &self.counted),
+                    fused: fused(&directions[i], contrast[i].own),
+                    // The contrast is odd in the history by construction.
+                    reversed: fused(
+                        &direction(&reversed.histories[i], &self.scales),
+                        -contrast[i].own,
+                    ),
                     counted_wrong: (0..rows.len())
                         .filter(|&other| rows[other].persona != rows[i].persona)
-                        .map(|other| tastes[other].margin(&target))
+                        .map(|other| (other, margin(&directions[other], &self.counted)))
                         .collect(),
                     fused_wrong: contrast[i]
                         .wrong
                         .iter()
-                        .map(|&(other, c)| self.fused(tastes[other].margin(&target), c))
+                        .map(|&(other, nats)| (other, fused(&directions[other], nats)))
                         .collect(),
                 }
             })
-            .collect())
+            .collect()
     }
 
-    /// Whether there is a scale for every feature.
+    /// Whether there is a scale and a weight for every feature.
     pub fn complete(&self) -> bool {
-        self.scales.len() == COUNTED
+        [&self.scales, &self.counted, &self.beside_model]
+            .iter()
+            .all(|numbers| numbers.len() == COUNTED)
     }
 }
 
@@ -233,12 +213,6 @@ pub fn wrong_users(rows: &[Row], seed: u64) -> Vec<Vec<usize>> {
         .collect()
 }
 
-fn root_mean_square(values: &[f64]) -> f64 {
-    let squares: f64 = values.iter().map(|v| v * v).sum();
-    let rms = (squares / values.len().max(1) as f64).sqrt();
-    if rms > 1e-12 { rms } else { 1.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{
@@ -257,13 +231,13 @@ mod tests {
         let mut contrast = silent(2);
         contrast[0].wrong = vec![(1, -4.0)];
         let all = [0, 1];
-        let constants = Constants::fit(&rows, &counted, &contrast, &all).unwrap();
-        for m in constants.predict(&rows, &counted, &contrast, &all).unwrap() {
+        let constants = Constants::fit(&rows, &counted, &contrast, &all);
+        for m in constants.predict(&rows, &counted, &contrast, &all) {
             assert!(m.counted > 0.0, "{m:?}");
-            assert!(m.counted_wrong.iter().all(|w| *w < 0.0), "{m:?}");
-            assert!(m.fused_wrong.iter().all(|w| *w < 0.0), "{m:?}");
+            assert!(m.counted_wrong.iter().all(|(_, w)| *w < 0.0), "{m:?}");
+            assert!(m.fused_wrong.iter().all(|(_, w)| *w < 0.0), "{m:?}");
             assert!(
-                (m.counted + m.reversed).abs() < 1e-8,
+                (m.fused + m.reversed).abs() < 1e-8,
                 "odd in the history: {m:?}"
             );
         }
@@ -278,8 +252,7 @@ mod tests {
         let held_out = rows[0].target.clone();
         rows[2].history.push(held_out);
         let contrast = silent(3);
-        let fit =
-            |rows: &[Row]| Constants::fit(rows, &Counted::of(rows), &contrast, &[1, 2]).unwrap();
+        let fit = |rows: &[Row]| Constants::fit(rows, &Counted::of(rows), &contrast, &[1, 2]);
         let before = fit(&rows);
         let prompt = rows[0].target.prompt.clone();
         let odd = pair(&prompt, "One!", "Two? Three, four.");
@@ -329,13 +302,17 @@ mod tests {
                 .all(|sha| sha.len() == 64 && sha.bytes().all(|b| b.is_ascii_hexdigit()))
         );
         assert!(!file.fitted_on.is_empty() && file.rows > 0);
-        for value in file.constants.scales.iter().chain([
-            &file.constants.prior_variance,
-            &file.constants.counted_rms,
-            &file.constants.contrast_rms,
-            &file.constants.weight,
-        ]) {
-            assert!(*value > 0.0 && value.is_finite(), "{value}");
+        let Constants {
+            scales,
+            counted,
+            beside_model,
+            contrast,
+        } = &file.constants;
+        assert!(scales.iter().all(|s| *s > 0.0 && s.is_finite()));
+        for weights in [counted, beside_model] {
+            assert!(weights.iter().all(|w| *w >= 0.0 && w.is_finite()));
+            assert!(weights.iter().any(|w| *w > 0.0));
         }
+        assert!(*contrast > 0.0 && contrast.is_finite());
     }
 }

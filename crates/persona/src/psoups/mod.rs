@@ -1,15 +1,13 @@
-//! The P-Soups preference rows: counted Bayes, its controls, and the model's chosen-minus-rejected contrast.
+//! The P-Soups preference rows: counted agreement, its controls, and the model's chosen-minus-rejected contrast.
 //!
 //! A row's target is predicted from its own history alone. Every personal method here is odd in the history: exchange
 //! its labels and the prediction turns.
-
 //!
-//! `features` what an answer is counted by · `contrast` the model's signal · `constants` the few fitted numbers.
+//! `features` what an answer is counted by · `agreement` how a history speaks for an answer · `contrast` the model's signal · `constants` the few fitted numbers.
 
 use serde::Deserialize;
 
-use crate::{Result, taste::TasteModel};
-
+mod agreement;
 mod constants;
 mod contrast;
 mod features;
@@ -33,6 +31,9 @@ pub struct Pair {
 /// One row: a user's history and a pair to predict.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Row {
+    /// What the persona leans on, one way or the other; personas of one axis are opposites. Empty where the data names none.
+    #[serde(default)]
+    pub axis: String,
     /// Whose preference it is.
     pub persona: String,
     /// The pair to predict.
@@ -58,6 +59,15 @@ pub struct Counted {
     pub copied_length: Vec<f64>,
     /// Whether the row's answers are of like length (|ln ratio| < .2).
     pub length_matched: Vec<bool>,
+}
+
+impl Row {
+    /// The same with only the first `pairs` of its history.
+    pub fn shortened(&self, pairs: usize) -> Self {
+        let mut row = self.clone();
+        row.history.truncate(pairs);
+        row
+    }
 }
 
 impl Counted {
@@ -87,20 +97,6 @@ impl Counted {
             length_matched: longer.iter().map(|d| d.abs() < LIKE_LENGTH).collect(),
             longer,
         }
-    }
-
-    /// The taste behind every row's history: zero-mean Bayes over its scaled differences.
-    ///
-    /// # Errors
-    /// A text whose features are not finite.
-    pub fn tastes(&self, scales: &[f64], prior_variance: f64) -> Result<Vec<TasteModel>> {
-        self.histories
-            .iter()
-            .map(|history| {
-                let votes: Vec<Vec<f64>> = history.iter().map(|d| scaled(d, scales)).collect();
-                TasteModel::fit(&votes, COUNTED, prior_variance)
-            })
-            .collect()
     }
 
     /// The same rows with every history's labels exchanged.
@@ -170,11 +166,13 @@ pub(crate) mod tests {
         };
         vec![
             Row {
+                axis: "tone".into(),
                 persona: "lively".into(),
                 target: pair("Say more.", lively[0], learned[0]),
                 history: history(lively, learned),
             },
             Row {
+                axis: "tone".into(),
                 persona: "learned".into(),
                 target: pair("Say more.", learned[0], lively[0]),
                 history: history(learned, lively),

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Names `eval` takes.
-pub(crate) const NAMES: [&str; 4] = ["psoups", "reliability", "adapter", "preference"];
+pub(crate) const NAMES: [&str; 5] = ["psoups", "history", "reliability", "adapter", "preference"];
 
 /// What was checked and read before any model is touched.
 enum Plan {
@@ -58,7 +58,7 @@ impl Plan {
         }
         let folder = data::Folder::open(&ctx.studio.path_of(&request.data)?)?;
         Ok(match request.name.as_str() {
-            "psoups" => Self::Psoups(psoups::plan(&folder, request)?),
+            "psoups" | "history" => Self::Psoups(psoups::plan(&folder, request)?),
             "adapter" => Self::Adapter(adapter::plan(&folder, request)?),
             "preference" => Self::Preference(preference::plan(&folder, request)?),
             _ => Self::Reliability(reliability::plan(&folder, request)?),

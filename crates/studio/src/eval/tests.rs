@@ -137,6 +137,7 @@ fn preference_rows() -> Vec<Value> {
         for persona in ["lively", "learned"] {
             let mut row = pair(i, persona);
             row["persona"] = json!(persona);
+            row["axis"] = json!("tone");
             row["history"] = json!([pair(i + 2, persona), pair(i + 3, persona)]);
             rows.push(row);
         }
@@ -153,15 +154,28 @@ fn psoups_finds_what_was_planted_and_wrong_users_lose() {
         let report = place.measure(&model, &place.request("psoups"), nested);
         assert_eq!(report.n, 10);
         assert_eq!(report.fit, if nested { "nested" } else { "shipped" });
-        for method in ["counted", "model", "fused"] {
-            let r = result(&report, &format!("{method}_accuracy"));
+        for method in ["counted_", "model_", ""] {
+            let r = result(&report, &format!("{method}pair_accuracy"));
             assert_eq!(r.value, 1.0, "{r:?}");
             assert!(r.interval.contains(r.value));
             assert_eq!(r.controls["wrong_user"], 0.0, "{r:?}");
-            for control in ["chance", "copied_length_direction", "always_longer"] {
+            assert_eq!(r.controls["opposite_persona"], 0.0, "{r:?}");
+            for control in ["chance", "length_rule", "always_longer"] {
                 assert!((0.0..=1.0).contains(&r.controls[control]), "{r:?}");
             }
         }
+        assert_eq!(result(&report, "flip_rate").value, 1.0);
+        let report = place.measure(&model, &place.request("history"), nested);
+        for (pairs, name) in [(1, "pair_accuracy_h1"), (2, "pair_accuracy_h2")] {
+            let r = result(&report, name);
+            assert_eq!(r.value, 1.0, "{pairs} {r:?}");
+            assert_eq!(r.controls["wrong_user"], 0.0, "{r:?}");
+            assert_eq!(r.controls["rows"], 10.0);
+        }
+        assert!(
+            !report.results.iter().any(|r| r.name.ends_with("h4")),
+            "no history here has four pairs"
+        );
     }
 }
 
