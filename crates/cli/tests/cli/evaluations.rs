@@ -121,6 +121,10 @@ fn a_tiny_evaluation_with_the_model_has_the_shape_that_is_promised() {
             0.0 <= low && low <= value && value <= high && high <= 1.0,
             "{result}"
         );
+        // How many turn is no accuracy.
+        if result["name"] == "flip_rate" {
+            continue;
+        }
         for control in ["chance", "length_rule", "always_longer", "wrong_user"] {
             assert!(
                 result["controls"][control].is_number(),
