@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert::{BertModel, Config};
-use idiolect_llm::{Cancel, Embedder, LlmError, Result};
-use tokenizers::{Tokenizer, TruncationParams};
+use idiolect_llm::{Cancel, EmbeddedToken, Embedder, LlmError, Result};
+use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
 use crate::{device::default_threads, values::failed};
 
@@ -70,8 +70,9 @@ impl MiniLm {
         })
     }
 
-    /// Vectors of texts given as token ids, in order.
-    fn batch(&self, texts: &[&[u32]]) -> candle_core::Result<Vec<Vec<f32>>> {
+    /// The last layer's states of texts given as token ids, texts × longest × dimensions, and which of them are no padding,
+    /// texts × longest.
+    fn states(&self, texts: &[&[u32]]) -> candle_core::Result<(Tensor, Tensor)> {
         let length = texts.iter().map(|t| t.len()).max().unwrap_or(0).max(1);
         let padded = |f: &dyn Fn(&[u32], usize) -> u32| -> candle_core::Result<Tensor> {
             let all: Vec<u32> = texts
@@ -83,15 +84,43 @@ impl MiniLm {
         let ids = padded(&|t, i| t.get(i).copied().unwrap_or(0))?;
         let mask = padded(&|t, i| u32::from(i < t.len()))?;
         let states = self.model.forward(&ids, &ids.zeros_like()?, Some(&mask))?;
+        Ok((states, mask))
+    }
+
+    /// Vectors of texts given as token ids, in order.
+    fn batch(&self, texts: &[&[u32]]) -> candle_core::Result<Vec<Vec<f32>>> {
+        let (states, mask) = self.states(texts)?;
         let mask = mask.to_dtype(DType::F32)?.unsqueeze(2)?;
         let sums = states.broadcast_mul(&mask)?.sum(1)?;
         let means = sums.broadcast_div(&mask.sum(1)?)?;
-        let norms = means
-            .sqr()?
-            .sum_keepdim(1)?
-            .sqrt()?
-            .clamp(1e-12, f32::MAX)?;
-        means.broadcast_div(&norms)?.to_vec2()
+        normalised(&means)?.to_vec2()
+    }
+
+    fn encode(&self, text: &str) -> Result<Encoding> {
+        self.tokenizer
+            .encode(text, true)
+            .map_err(|e| LlmError::Failed(format!("the text could not be cut into tokens: {e}")))
+    }
+
+    /// Runs `of` on batches of texts of like length, so that little is spent on padding; results in the texts' order.
+    fn in_batches<T: Send + Default + Clone>(
+        &self,
+        encodings: &[Encoding],
+        cancel: &Cancel,
+        of: impl Fn(&[&[u32]]) -> candle_core::Result<Vec<T>> + Sync,
+    ) -> Result<Vec<T>> {
+        let mut order: Vec<usize> = (0..encodings.len()).collect();
+        order.sort_by_key(|&i| encodings[i].len());
+        let mut out = vec![T::default(); encodings.len()];
+        for chunk in order.chunks(BATCH) {
+            cancel.check()?;
+            let batch: Vec<&[u32]> = chunk.iter().map(|&i| encodings[i].get_ids()).collect();
+            let found = self.threads.install(|| of(&batch)).map_err(failed)?;
+            for (&i, value) in chunk.iter().zip(found) {
+                out[i] = value;
+            }
+        }
+        Ok(out)
     }
 }
 
@@ -101,30 +130,44 @@ impl Embedder for MiniLm {
     }
 
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
-        let mut ids = Vec::with_capacity(texts.len());
-        for text in texts {
-            let encoding = self.tokenizer.encode_fast(*text, true).map_err(|e| {
-                LlmError::Failed(format!("the text could not be cut into tokens: {e}"))
-            })?;
-            ids.push(encoding.get_ids().to_vec());
-        }
-        // Texts of like length together, so that little is spent on padding.
-        let mut order: Vec<usize> = (0..ids.len()).collect();
-        order.sort_by_key(|&i| ids[i].len());
-        let mut vectors = vec![Vec::new(); texts.len()];
-        for chunk in order.chunks(BATCH) {
-            cancel.check()?;
-            let batch: Vec<&[u32]> = chunk.iter().map(|&i| ids[i].as_slice()).collect();
-            let found = self
-                .threads
-                .install(|| self.batch(&batch))
-                .map_err(failed)?;
-            for (&i, vector) in chunk.iter().zip(found) {
-                vectors[i] = vector;
-            }
-        }
-        Ok(vectors)
+        let encodings: Vec<Encoding> = texts
+            .iter()
+            .map(|text| self.encode(text))
+            .collect::<Result<_>>()?;
+        self.in_batches(&encodings, cancel, |batch| self.batch(batch))
     }
+
+    fn embed_tokens(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<EmbeddedToken>>> {
+        let encodings: Vec<Encoding> = texts
+            .iter()
+            .map(|text| self.encode(text))
+            .collect::<Result<_>>()?;
+        let states = self.in_batches(&encodings, cancel, |batch| {
+            normalised(&self.states(batch)?.0)?.to_vec3::<f32>()
+        })?;
+        let of_text = |(encoding, states): (&Encoding, Vec<Vec<f32>>)| {
+            let special = encoding.get_special_tokens_mask();
+            let tokens = encoding.get_offsets().iter().zip(special).zip(states);
+            tokens
+                .filter(|((_, special), _)| **special == 0)
+                .map(|((&(start, end), _), vector)| EmbeddedToken {
+                    bytes: start..end,
+                    vector,
+                })
+                .collect()
+        };
+        Ok(encodings.iter().zip(states).map(of_text).collect())
+    }
+}
+
+/// Scaled to length 1 along the last dimension.
+fn normalised(vectors: &Tensor) -> candle_core::Result<Tensor> {
+    let norms = vectors
+        .sqr()?
+        .sum_keepdim(candle_core::D::Minus1)?
+        .sqrt()?
+        .clamp(1e-12, f32::MAX)?;
+    vectors.broadcast_div(&norms)
 }
 
 fn read(path: &Path, most: u64) -> Result<Vec<u8>> {

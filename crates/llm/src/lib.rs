@@ -411,4 +411,22 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// Cancelled, tokenizer or device failure.
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>>;
+
+    /// The tokens of every text in their context, in order; long texts are cut at the model's limit.
+    ///
+    /// # Errors
+    /// Cancelled, tokenizer or device failure; embedders that have no vector a token.
+    fn embed_tokens(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<EmbeddedToken>>> {
+        let _ = (texts, cancel);
+        Err(LlmError::Unsupported("it has no vector a token".into()))
+    }
+}
+
+/// A token of a text as an [`Embedder`] sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmbeddedToken {
+    /// Bytes of the text.
+    pub bytes: std::ops::Range<usize>,
+    /// L2-normalised, of the embedder's dimensions.
+    pub vector: Vec<f32>,
 }

@@ -20,6 +20,7 @@ pub mod prompts;
 pub mod psoups;
 pub mod reliability;
 pub mod simulated;
+pub mod stated;
 pub mod summary;
 pub mod taste;
 

@@ -26,6 +26,7 @@ pub mod retrieve;
 pub mod segment;
 mod sparse;
 pub mod stats;
+pub mod wishes;
 
 pub use features::{FeatureVector, measure};
 pub use fingerprint::{fingerprint, style_distance};

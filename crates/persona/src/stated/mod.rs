@@ -1,0 +1,258 @@
+//! How well offers, such as answers to choose from, respect what somebody said they want.
+//!
+//! The statement is read as wanted and unwanted clauses (`idiolect_text::wishes`). Each clause is held against each offer by
+//! late interaction (Khattab and Zaharia 2020): every word of the clause looks for its like among the offer's words, and
+//! what it finds counts against the clause where the offer denies it ("nut-free").
+//!
+//! `choice` how the three readings are weighed · `spelling` what stands in for a sentence embedder.
+
+use std::collections::HashMap;
+
+use idiolect_llm::{Cancel, EmbeddedToken, Embedder};
+use idiolect_text::wishes::{SignedWord, Wishes, clause_words, offer_words};
+
+use crate::{PersonaError, Result};
+
+mod choice;
+mod spelling;
+
+pub use choice::{Choice, right_share, weights};
+pub use spelling::Spelling;
+
+/// How sharply a word picks its likes: the softmax is over this many times the cosine.
+const SHARPNESS: f64 = 20.0;
+/// What a word that names nothing counts beside one that does.
+const EMPTY_WORD: f64 = 0.1;
+
+/// Hashes of the files that [`WEIGHTS`] were fitted on.
+pub const FITTED_ON: [&str; 1] =
+    ["0000000000000000000000000000000000000000000000000000000000000000"];
+
+/// What the readings of [`Respect::readings`] count, in its order; `eval prefeval` prints them.
+pub const WEIGHTS: [f64; 3] = [1.0, 0.5, 0.5];
+
+/// How an offer stands to a statement: > 0 speaks for it. Each value is a cosine of wanted less unwanted clauses.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Respect {
+    /// By the clauses as they were said.
+    pub stated: f64,
+    /// By their opposites.
+    pub opposite: f64,
+    /// By what their words bring with them.
+    pub implied: f64,
+}
+
+impl Respect {
+    /// The readings as numbers to be weighed.
+    pub fn readings(&self) -> Vec<f64> {
+        vec![self.stated, self.opposite, self.implied]
+    }
+}
+
+/// Reads clauses and offers; a text is embedded once.
+pub struct Reader<'a> {
+    embedder: &'a dyn Embedder,
+    cancel: &'a Cancel,
+    known: HashMap<String, Vec<EmbeddedToken>>,
+}
+
+impl<'a> Reader<'a> {
+    /// Without a sentence embedder, [`Spelling`] will do.
+    pub fn new(embedder: &'a dyn Embedder, cancel: &'a Cancel) -> Self {
+        Self {
+            embedder,
+            cancel,
+            known: HashMap::new(),
+        }
+    }
+
+    /// How every offer stands to a statement.
+    ///
+    /// # Errors
+    /// The embedder's, among them that it has no vector a token; cancelled.
+    pub fn respect(&mut self, wishes: &Wishes, offers: &[&str]) -> Result<Vec<Respect>> {
+        let sides = [wishes.clone(), wishes.opposites(), wishes.implied()];
+        let clauses = sides.iter().flat_map(|w| w.wanted.iter().chain(&w.unwanted));
+        self.learn(clauses.map(String::as_str).chain(offers.iter().copied()))?;
+        let [stated, opposite, implied] = sides;
+        let of_offer = |offer: &&str| {
+            let offer = self.words(offer, offer_words);
+            Respect {
+                stated: self.balance(&stated, &offer, mean),
+                opposite: self.balance(&opposite, &offer, mean),
+                // One forbidden thing is enough; the others' absence says nothing.
+                implied: self.balance(&implied, &offer, most),
+            }
+        };
+        Ok(offers.iter().map(of_offer).collect())
+    }
+
+    fn learn<'t>(&mut self, texts: impl Iterator<Item = &'t str>) -> Result<()> {
+        let mut missing: Vec<&str> = texts.filter(|t| !self.known.contains_key(*t)).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let found = self
+            .embedder
+            .embed_tokens(&missing, self.cancel)
+            .map_err(PersonaError::Model)?;
+        let texts = missing.into_iter().map(str::to_owned);
+        self.known.extend(texts.zip(found));
+        Ok(())
+    }
+
+    /// The text's tokens with what their words say; tokens outside of words are left out.
+    fn words(&self, text: &str, signed: fn(&str) -> Vec<SignedWord>) -> Vec<Word<'_>> {
+        let signed = signed(text);
+        let tokens = self.known.get(text).into_iter().flatten();
+        tokens
+            .filter_map(|token| {
+                let word = signed.iter().find(|w| {
+                    (w.span.start..w.span.end).contains(&token.bytes.start)
+                })?;
+                Some(Word {
+                    vector: &token.vector,
+                    sign: f64::from(word.sign),
+                    weight: if word.content { 1.0 } else { EMPTY_WORD },
+                })
+            })
+            .collect()
+    }
+
+    /// What the offer has of the wanted clauses, less what it has of the unwanted ones; 0 for a side without clauses.
+    fn balance(&self, wishes: &Wishes, offer: &[Word<'_>], over: fn(&[f64]) -> f64) -> f64 {
+        let side = |clauses: &[String]| {
+            let found: Vec<f64> = clauses
+                .iter()
+                .filter_map(|clause| likeness(&self.words(clause, clause_words), offer))
+                .collect();
+            over(&found)
+        };
+        side(&wishes.wanted) - side(&wishes.unwanted)
+    }
+}
+
+struct Word<'a> {
+    vector: &'a [f32],
+    /// `-1` where the text denies it.
+    sign: f64,
+    weight: f64,
+}
+
+/// Weighted mean over the clause's words of the cosine to their likes among the offer's words, −1 to 1. `None` where either
+/// has no words.
+fn likeness(clause: &[Word<'_>], offer: &[Word<'_>]) -> Option<f64> {
+    let total: f64 = clause.iter().map(|word| word.weight).sum();
+    if total == 0.0 || offer.is_empty() {
+        return None;
+    }
+    let sum: f64 = clause
+        .iter()
+        .map(|word| word.weight * word.sign * match_in(offer, word.vector))
+        .sum();
+    Some(sum / total)
+}
+
+/// Mean of the signed cosines to the offer's words, by a softmax over the cosines.
+fn match_in(offer: &[Word<'_>], vector: &[f32]) -> f64 {
+    let cosines: Vec<f64> = offer.iter().map(|w| dot(vector, w.vector)).collect();
+    let highest = most(&cosines);
+    let (mut sum, mut total) = (0.0, 0.0);
+    for (cosine, word) in cosines.iter().zip(offer) {
+        let share = (SHARPNESS * (cosine - highest)).exp();
+        sum += share * cosine * word.sign;
+        total += share;
+    }
+    sum / total
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    f64::from(a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>())
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// The highest; 0 for none.
+fn most(values: &[f64]) -> f64 {
+    values.iter().copied().reduce(f64::max).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The offer that is respected most.
+    fn chosen<'t>(statement: &str, offers: &[&'t str]) -> &'t str {
+        let cancel = Cancel::new();
+        let mut reader = Reader::new(&Spelling, &cancel);
+        let found = reader.respect(&Wishes::read(statement), offers).unwrap();
+        let score = |r: &Respect| {
+            let weighed = r.readings().into_iter().zip(WEIGHTS);
+            weighed.map(|(value, weight)| value * weight).sum::<f64>()
+        };
+        let best = (0..offers.len())
+            .max_by(|&a, &b| score(&found[a]).total_cmp(&score(&found[b])))
+            .unwrap();
+        offers[best]
+    }
+
+    #[test]
+    fn what_is_wanted_is_chosen_and_what_is_not_is_left() {
+        let offers = ["A day at the harbour", "A day of karaoke"];
+        assert_eq!(chosen("I dislike karaoke.", &offers), offers[0]);
+        assert_eq!(chosen("I love karaoke.", &offers), offers[1]);
+        assert_eq!(
+            chosen("I prefer karaoke over the harbour.", &offers),
+            offers[1]
+        );
+    }
+
+    #[test]
+    fn what_an_offer_denies_does_not_count_as_there() {
+        let offers = ["A cake with walnuts", "A cake without walnuts"];
+        assert_eq!(chosen("I have a walnut allergy.", &offers), offers[1]);
+        assert_eq!(chosen("I love walnuts.", &offers), offers[0]);
+        let offers = ["Sugar-free jam", "Sugar-coated jam"];
+        assert_eq!(chosen("I like sugar-free jam.", &offers), offers[0]);
+        assert_eq!(chosen("I avoid sugar.", &offers), offers[0]);
+    }
+
+    #[test]
+    fn what_goes_without_saying_counts() {
+        let offers = ["Toast with cheese", "Toast with tomatoes"];
+        assert_eq!(chosen("I follow a vegan diet.", &offers), offers[1]);
+        let offers = ["A noisy inn", "A quiet inn"];
+        assert_eq!(chosen("I dislike loud places.", &offers), offers[1]);
+    }
+
+    #[test]
+    fn a_likeness_is_what_the_sums_say() {
+        let word = |vector, sign, weight| Word {
+            vector,
+            sign,
+            weight,
+        };
+        let (x, y): (&[f32], &[f32]) = (&[1.0, 0.0], &[0.0, 1.0]);
+        let clause = [word(x, 1.0, 1.0), word(y, 1.0, 0.1)];
+        assert!(likeness(&clause, &[]).is_none() && likeness(&[], &clause).is_none());
+        // x finds itself (cosine 1), y finds nothing (0): 1 · 1 / 1.1.
+        let found = likeness(&clause, &[word(x, 1.0, 1.0)]).unwrap();
+        assert!((found - 1.0 / 1.1).abs() < 1e-12, "{found}");
+        let denied = likeness(&clause, &[word(x, -1.0, 1.0)]).unwrap();
+        assert_eq!(denied, -found);
+        // Beside a word of cosine 0 the softmax leaves 1 / (1 + e⁻²⁰) of the match.
+        let both = likeness(&clause[..1], &[word(x, 1.0, 1.0), word(y, 1.0, 1.0)]).unwrap();
+        assert!((both - 1.0 / (1.0 + (-20.0f64).exp())).abs() < 1e-12, "{both}");
+    }
+
+    #[test]
+    fn nothing_said_or_offered_is_no_reason_to_choose() {
+        let cancel = Cancel::new();
+        let mut reader = Reader::new(&Spelling, &cancel);
+        let silent = reader.respect(&Wishes::default(), &["A cake", ""]).unwrap();
+        assert_eq!(silent, [Respect::default(); 2]);
+        let empty = reader.respect(&Wishes::read("I love cake."), &[""]).unwrap();
+        assert_eq!(empty, [Respect::default()]);
+    }
+}
