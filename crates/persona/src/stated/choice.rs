@@ -1,9 +1,11 @@
-//! Readings of several options weighed into one score, with weights fitted on choices whose right option is known.
+//! Choices whose right option is known, and weights of their options' readings that are fitted on such choices.
 
 use crate::{Result, taste::TasteModel};
 
 /// Prior variance of a weight, with readings over their root mean square.
 const PRIOR_VARIANCE: f64 = 1.0;
+/// Scores that differ by less are tied: sums of the same numbers in another order.
+const SAME: f64 = 1e-9;
 
 /// Options with as many readings each, and which one is right.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,17 +37,19 @@ impl Choice {
 /// 1 where the option at `right` has the highest score alone, 1/m where it shares it with m − 1 others, else 0.
 pub fn right_share(scores: &[f64], right: usize) -> f64 {
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if scores[right] < highest {
+    let shares = |score: f64| highest - score <= SAME;
+    if !shares(scores[right]) {
         return 0.0;
     }
-    1.0 / scores.iter().filter(|s| **s == highest).count() as f64
+    1.0 / scores.iter().filter(|s| shares(**s)).count() as f64
 }
 
 /// Weights of the readings by Bayesian logistic regression on the right option less each other one.
 ///
 /// # Errors
 /// Readings that are not finite, or not as many in every option.
-pub fn weights(choices: &[&Choice], readings: usize) -> Result<Vec<f64>> {
+pub fn fit(choices: &[&Choice]) -> Result<Vec<f64>> {
+    let readings = choices.first().map_or(0, |c| c.options[c.right].len());
     let mut differences: Vec<Vec<f64>> = choices.iter().flat_map(|c| c.differences()).collect();
     let squares = |r: usize| differences.iter().map(|d| d[r] * d[r]).sum::<f64>();
     let n = differences.len().max(1) as f64;
@@ -53,10 +57,18 @@ pub fn weights(choices: &[&Choice], readings: usize) -> Result<Vec<f64>> {
         .map(|r| (squares(r) / n).sqrt().max(f64::EPSILON))
         .collect();
     for difference in &mut differences {
-        difference.iter_mut().zip(&spreads).for_each(|(d, s)| *d /= s);
+        difference
+            .iter_mut()
+            .zip(&spreads)
+            .for_each(|(d, s)| *d /= s);
     }
     let fitted = TasteModel::fit(&differences, readings, PRIOR_VARIANCE)?;
-    Ok(fitted.mean.iter().zip(&spreads).map(|(w, s)| w / s).collect())
+    Ok(fitted
+        .mean
+        .iter()
+        .zip(&spreads)
+        .map(|(w, s)| w / s)
+        .collect())
 }
 
 #[cfg(test)]
@@ -82,7 +94,7 @@ mod tests {
                 Choice { options, right }
             })
             .collect();
-        let found = weights(&choices.iter().collect::<Vec<_>>(), 2).unwrap();
+        let found = fit(&choices.iter().collect::<Vec<_>>()).unwrap();
         assert!(found[0] > 5.0 && found[1].abs() < 0.01, "{found:?}");
         assert!(choices.iter().all(|c| c.right_by(&found) == 1.0));
         assert_eq!(choices[0].right_by(&[0.0, 0.0]), 1.0 / 3.0);

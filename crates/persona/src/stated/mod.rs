@@ -2,37 +2,29 @@
 //!
 //! The statement is read as wanted and unwanted clauses (`idiolect_text::wishes`). Each clause is held against each offer by
 //! late interaction (Khattab and Zaharia 2020): every word of the clause looks for its like among the offer's words, and
-//! what it finds counts against the clause where the offer denies it ("nut-free").
+//! what it finds counts against the clause where the offer denies it ("nut-free"). Nothing here is fitted.
 //!
-//! `choice` how the three readings are weighed · `spelling` what stands in for a sentence embedder.
+//! `choice` what fitting would add, and what controls are fitted with · `spelling` what stands in for a sentence embedder.
 
 use std::collections::HashMap;
 
 use idiolect_llm::{Cancel, EmbeddedToken, Embedder};
 use idiolect_text::wishes::{SignedWord, Wishes, clause_words, offer_words};
+use serde::{Deserialize, Serialize};
 
 use crate::{PersonaError, Result};
 
 mod choice;
 mod spelling;
 
-pub use choice::{Choice, right_share, weights};
+pub use choice::{Choice, fit, right_share};
 pub use spelling::Spelling;
 
-/// How sharply a word picks its likes: the softmax is over this many times the cosine.
-const SHARPNESS: f64 = 20.0;
 /// What a word that names nothing counts beside one that does.
 const EMPTY_WORD: f64 = 0.1;
 
-/// Hashes of the files that [`WEIGHTS`] were fitted on.
-pub const FITTED_ON: [&str; 1] =
-    ["0000000000000000000000000000000000000000000000000000000000000000"];
-
-/// What the readings of [`Respect::readings`] count, in its order; `eval prefeval` prints them.
-pub const WEIGHTS: [f64; 3] = [1.0, 0.5, 0.5];
-
 /// How an offer stands to a statement: > 0 speaks for it. Each value is a cosine of wanted less unwanted clauses.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Respect {
     /// By the clauses as they were said.
     pub stated: f64,
@@ -43,9 +35,16 @@ pub struct Respect {
 }
 
 impl Respect {
-    /// The readings as numbers to be weighed.
-    pub fn readings(&self) -> Vec<f64> {
-        vec![self.stated, self.opposite, self.implied]
+    /// All three together.
+    #[must_use]
+    pub fn score(&self) -> f64 {
+        self.stated + self.opposite + self.implied
+    }
+
+    /// Each alone, to be weighed.
+    #[must_use]
+    pub fn readings(&self) -> [f64; 3] {
+        [self.stated, self.opposite, self.implied]
     }
 }
 
@@ -72,7 +71,9 @@ impl<'a> Reader<'a> {
     /// The embedder's, among them that it has no vector a token; cancelled.
     pub fn respect(&mut self, wishes: &Wishes, offers: &[&str]) -> Result<Vec<Respect>> {
         let sides = [wishes.clone(), wishes.opposites(), wishes.implied()];
-        let clauses = sides.iter().flat_map(|w| w.wanted.iter().chain(&w.unwanted));
+        let clauses = sides
+            .iter()
+            .flat_map(|w| w.wanted.iter().chain(&w.unwanted));
         self.learn(clauses.map(String::as_str).chain(offers.iter().copied()))?;
         let [stated, opposite, implied] = sides;
         let of_offer = |offer: &&str| {
@@ -106,9 +107,9 @@ impl<'a> Reader<'a> {
         let tokens = self.known.get(text).into_iter().flatten();
         tokens
             .filter_map(|token| {
-                let word = signed.iter().find(|w| {
-                    (w.span.start..w.span.end).contains(&token.bytes.start)
-                })?;
+                let word = signed
+                    .iter()
+                    .find(|w| (w.span.start..w.span.end).contains(&token.bytes.start))?;
                 Some(Word {
                     vector: &token.vector,
                     sign: f64::from(word.sign),
@@ -152,17 +153,13 @@ fn likeness(clause: &[Word<'_>], offer: &[Word<'_>]) -> Option<f64> {
     Some(sum / total)
 }
 
-/// Mean of the signed cosines to the offer's words, by a softmax over the cosines.
+/// The cosine to the offer's word that is most like it, turned where the offer denies that word.
 fn match_in(offer: &[Word<'_>], vector: &[f32]) -> f64 {
-    let cosines: Vec<f64> = offer.iter().map(|w| dot(vector, w.vector)).collect();
-    let highest = most(&cosines);
-    let (mut sum, mut total) = (0.0, 0.0);
-    for (cosine, word) in cosines.iter().zip(offer) {
-        let share = (SHARPNESS * (cosine - highest)).exp();
-        sum += share * cosine * word.sign;
-        total += share;
-    }
-    sum / total
+    let cosines = offer
+        .iter()
+        .map(|word| (dot(vector, word.vector), word.sign));
+    let best = cosines.max_by(|a, b| a.0.total_cmp(&b.0));
+    best.map_or(0.0, |(cosine, sign)| cosine * sign)
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -187,12 +184,8 @@ mod tests {
         let cancel = Cancel::new();
         let mut reader = Reader::new(&Spelling, &cancel);
         let found = reader.respect(&Wishes::read(statement), offers).unwrap();
-        let score = |r: &Respect| {
-            let weighed = r.readings().into_iter().zip(WEIGHTS);
-            weighed.map(|(value, weight)| value * weight).sum::<f64>()
-        };
         let best = (0..offers.len())
-            .max_by(|&a, &b| score(&found[a]).total_cmp(&score(&found[b])))
+            .max_by(|&a, &b| found[a].score().total_cmp(&found[b].score()))
             .unwrap();
         offers[best]
     }
@@ -241,9 +234,9 @@ mod tests {
         assert!((found - 1.0 / 1.1).abs() < 1e-12, "{found}");
         let denied = likeness(&clause, &[word(x, -1.0, 1.0)]).unwrap();
         assert_eq!(denied, -found);
-        // Beside a word of cosine 0 the softmax leaves 1 / (1 + e⁻²⁰) of the match.
-        let both = likeness(&clause[..1], &[word(x, 1.0, 1.0), word(y, 1.0, 1.0)]).unwrap();
-        assert!((both - 1.0 / (1.0 + (-20.0f64).exp())).abs() < 1e-12, "{both}");
+        // The nearest word alone counts, and with its own sign.
+        let both = [word(x, 1.0, 1.0), word(y, -1.0, 1.0)];
+        assert_eq!(likeness(&clause[..1], &both), Some(1.0));
     }
 
     #[test]
@@ -252,7 +245,9 @@ mod tests {
         let mut reader = Reader::new(&Spelling, &cancel);
         let silent = reader.respect(&Wishes::default(), &["A cake", ""]).unwrap();
         assert_eq!(silent, [Respect::default(); 2]);
-        let empty = reader.respect(&Wishes::read("I love cake."), &[""]).unwrap();
+        let empty = reader
+            .respect(&Wishes::read("I love cake."), &[""])
+            .unwrap();
         assert_eq!(empty, [Respect::default()]);
     }
 }

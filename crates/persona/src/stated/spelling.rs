@@ -22,13 +22,19 @@ impl Embedder for Spelling {
             }
             normalised(sum)
         };
-        Ok(self.embed_tokens(texts, cancel)?.into_iter().map(sum).collect())
+        Ok(self
+            .embed_tokens(texts, cancel)?
+            .into_iter()
+            .map(sum)
+            .collect())
     }
 
     fn embed_tokens(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<EmbeddedToken>>> {
         cancel.check()?;
         let of_text = |text: &&str| {
-            let words = tokens(text).into_iter().filter(|t| t.kind != TokenKind::Mark);
+            let words = tokens(text)
+                .into_iter()
+                .filter(|t| t.kind != TokenKind::Mark);
             words
                 .map(|word| EmbeddedToken {
                     bytes: word.span.start..word.span.end,
@@ -74,10 +80,17 @@ mod tests {
         let dot = |a: usize, b: usize| -> f32 {
             vectors[a].iter().zip(&vectors[b]).map(|(x, y)| x * y).sum()
         };
-        assert!(dot(0, 1) > 0.7 && dot(0, 2) < 0.2, "{} {}", dot(0, 1), dot(0, 2));
+        assert!(
+            dot(0, 1) > 0.7 && dot(0, 2) < 0.2,
+            "{} {}",
+            dot(0, 1),
+            dot(0, 2)
+        );
         assert!((dot(0, 0) - 1.0).abs() < 1e-6);
         assert_eq!(dot(3, 3), 0.0, "no words, no direction");
-        let tokens = &Spelling.embed_tokens(&["A walnut"], &Cancel::new()).unwrap()[0];
+        let tokens = &Spelling
+            .embed_tokens(&["A walnut"], &Cancel::new())
+            .unwrap()[0];
         assert_eq!(tokens[1].bytes, 2..8);
     }
 }

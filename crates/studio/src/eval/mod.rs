@@ -10,6 +10,7 @@ mod cohort;
 mod data;
 mod judged;
 mod preference;
+mod prefeval;
 mod psoups;
 mod reliability;
 mod rows;
@@ -20,7 +21,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use idiolect_core::UserError;
+use idiolect_core::{ErrorCode, UserError};
 use idiolect_llm::{Embedder, TextModel};
 use idiolect_persona::calibration::CalibrationFile;
 
@@ -32,11 +33,19 @@ use crate::{
 };
 
 /// Names `eval` takes.
-pub(crate) const NAMES: [&str; 5] = ["psoups", "history", "reliability", "adapter", "preference"];
+pub(crate) const NAMES: [&str; 6] = [
+    "psoups",
+    "history",
+    "prefeval",
+    "reliability",
+    "adapter",
+    "preference",
+];
 
 /// What was checked and read before any model is touched.
 enum Plan {
     Adapter(adapter::Plan),
+    Prefeval(prefeval::Plan),
     Preference(preference::Plan),
     Psoups(psoups::Plan),
     Reliability(reliability::Plan),
@@ -59,6 +68,7 @@ impl Plan {
         let folder = data::Folder::open(&ctx.studio.path_of(&request.data)?)?;
         Ok(match request.name.as_str() {
             "psoups" | "history" => Self::Psoups(psoups::plan(&folder, request)?),
+            "prefeval" => Self::Prefeval(prefeval::plan(&folder, request)?),
             "adapter" => Self::Adapter(adapter::plan(&folder, request)?),
             "preference" => Self::Preference(preference::plan(&folder, request)?),
             _ => Self::Reliability(reliability::plan(&folder, request)?),
@@ -68,10 +78,11 @@ impl Plan {
     /// Which models it asks. They are fetched and loaded before it runs, and no others.
     fn asks(&self) -> Asks {
         Asks {
-            writer: true,
+            writer: !matches!(self, Self::Prefeval(_)),
             embedder: match self {
                 // The embedder serves the noisy channel alone, and only where the standards in force know that source.
                 Self::Reliability(_) => CalibrationFile::shipped().standards().hears_channel(),
+                Self::Prefeval(_) => true,
                 Self::Adapter(_) | Self::Preference(_) | Self::Psoups(_) => false,
             },
         }
@@ -96,8 +107,13 @@ struct Models {
 
 impl Models {
     fn load(ctx: &mut Ctx, asks: Asks, named: Option<&str>) -> Result<Self, UserError> {
-        if named.is_none() && (asks.writer || asks.embedder) {
+        if asks.writer && named.is_none() {
             ctx.studio.models.ensure_defaults(ctx)?;
+        } else if asks.embedder
+            && let Err(error) = ctx.studio.models.ensure_embedder(ctx)
+            && error.code == ErrorCode::Cancelled
+        {
+            return Err(error);
         }
         let writer = if asks.writer {
             Some(ctx.studio.models.writer(ctx, named)?)
@@ -146,6 +162,7 @@ pub(crate) fn run(ctx: &mut Ctx, request: &EvalRequest) -> Result<Response, User
     let report = match plan {
         Plan::Adapter(plan) => adapter::run(ctx, &plan, model(), models.subject(), request)?,
         Plan::Preference(plan) => preference::run(ctx, &plan, model(), models.subject(), request)?,
+        Plan::Prefeval(plan) => prefeval::run(ctx, &plan, models.embedder(), request)?,
         Plan::Psoups(plan) => psoups::run(ctx, &plan, models.subject(), request)?,
         Plan::Reliability(plan) => {
             reliability::run(ctx, &plan, models.subject(), models.embedder(), request)?

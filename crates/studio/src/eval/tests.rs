@@ -13,6 +13,8 @@ use idiolect_llm::testing::CountingModel;
 use idiolect_persona::{anchors::anchors, psoups::ConstantsFile};
 use serde_json::{Value, json};
 
+mod stated;
+
 use super::*;
 use crate::{Options, Studio, api::FileTicket};
 
@@ -89,6 +91,7 @@ impl Place {
             Plan::Adapter(_) | Plan::Preference(_) => {
                 unreachable!("it needs a model that can be trained")
             }
+            Plan::Prefeval(plan) => prefeval::run(ctx, &plan, None, request).unwrap(),
             Plan::Reliability(plan) => {
                 reliability::run(ctx, &plan, subject, None, request).unwrap()
             }

@@ -40,6 +40,11 @@ impl Registry {
     /// The default writer and embedder, fetched where they are missing; says so first, with sizes.
     pub(crate) fn ensure_defaults(&self, ctx: &mut Ctx) -> Result<(), UserError> {
         self.ensure(ctx, catalog::default_of(Role::Writer))?;
+        self.ensure_embedder(ctx)
+    }
+
+    /// The embedder alone.
+    pub(crate) fn ensure_embedder(&self, ctx: &mut Ctx) -> Result<(), UserError> {
         self.ensure(ctx, catalog::default_of(Role::Embedder))
     }
 

@@ -25,7 +25,7 @@ pub(super) const SHUNNING: &[&str] = &[
     "disapprove of", "reluctant to", "hesitant to", "hesitant about", "wary of", "skeptical of", "sceptical of",
     "afraid of", "fear", "fear of", "scared of", "terrified of", "phobia of", "nervous about", "nervous in",
     "anxious", "anxious about", "anxious in", "uncomfortable", "uncomfortable with", "struggle with", "suffer from",
-    "bad experience with", "bad experiences with", "get motion sick", "allergic to", "intolerant to",
+    "bad experience with", "bad experiences with", "allergic to", "intolerant to",
     "intolerance to", "sensitive to", "sensitivity to",
 ];
 

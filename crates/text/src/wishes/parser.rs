@@ -106,7 +106,10 @@ impl Parser {
             // "Films like this one" compares, "I like" wants.
             "like" => {
                 cues::NEGATORS.contains(&before)
-                    || matches!(before, "i" | "we" | "really" | "also" | "would" | "do" | "particularly")
+                    || matches!(
+                        before,
+                        "i" | "we" | "really" | "also" | "would" | "do" | "particularly"
+                    )
             }
             // "The limit", "a ban", "one stop" are things.
             "limit" | "ban" | "stop" => !matches!(before, "the" | "a" | "an" | "one" | "any"),
@@ -208,7 +211,12 @@ impl Parser {
     /// Keeps the clause read so far.
     fn end_clause(&mut self) {
         let clause = std::mem::take(&mut self.clause);
-        let any = |list: &[&str]| clause.iter().filter_map(Piece::word).any(|w| list.contains(&w));
+        let any = |list: &[&str]| {
+            clause
+                .iter()
+                .filter_map(Piece::word)
+                .any(|w| list.contains(&w))
+        };
         let repels = any(cues::VERDICTS) && any(cues::OFF_PUTTING);
         let wanted = self.sign.unwrap_or(true) && !repels;
         let members: Vec<String> = clause

@@ -61,7 +61,8 @@ fn advertising(units: &[Unit]) -> Vec<bool> {
 fn begins_piece(text: &str, units: &[Unit], at: usize) -> bool {
     let before = &units[at - 1];
     let dash = |u: &Unit| matches!(u.span.quote(text), "-" | "–" | "—");
-    (before.is_mark && (dash(before) || matches!(before.text.as_str(), "," | ";" | ":" | "(" | ")" | ".")))
+    (before.is_mark
+        && (dash(before) || matches!(before.text.as_str(), "," | ";" | ":" | "(" | ")" | ".")))
         || cues::OPENINGS.contains(&units[at].text.as_str())
 }
 
