@@ -31,6 +31,7 @@ pub(crate) fn run(
         Request::ProfileRename { profile, name } => profiles::rename(ctx, &profile, &name),
         Request::ProfileSensitive { profile, on } => profiles::sensitive(ctx, &profile, on),
         Request::ProfileDescribe { profile, text } => profiles::describe(ctx, &profile, &text),
+        Request::ProfileWishes { profile } => profiles::wishes(ctx, &profile),
         Request::ProfileExport { profile } => profiles::export(ctx, &profile),
         Request::ProfileDelete { profile } => profiles::delete(ctx, &profile),
         Request::SummarySet { profile, text } => profiles::summary_set(ctx, &profile, &text),

@@ -3,10 +3,11 @@
 use idiolect_core::{ErrorCode, UserError, ids::ProfileId, profile::Profile};
 use idiolect_persona::{Passage, prompts, summary};
 use idiolect_store::{Derived, ProfileEdit};
+use idiolect_text::wishes::Wishes;
 use serde_json::json;
 
 use crate::{
-    api::{Gone, Response, VoiceFile},
+    api::{Gone, Response, StatedWish, VoiceFile},
     context::Ctx,
     errors::{Told, not_enough, usage},
     inference::build_view,
@@ -49,6 +50,22 @@ pub(crate) fn describe(
     text: &str,
 ) -> Result<Response, UserError> {
     edit(ctx, profile, &ProfileEdit::Describe(checked_text(text)?))
+}
+
+/// What the self-description says they want, in the order it was said.
+pub(crate) fn wishes(ctx: &mut Ctx, profile: &ProfileId) -> Result<Response, UserError> {
+    let text = ctx.studio.store.profile(profile).told()?.self_description;
+    let mut wishes = Vec::new();
+    for (sentence, found) in Wishes::said_in(&text) {
+        for (wanted, things) in [(true, found.wanted), (false, found.unwanted)] {
+            wishes.extend(things.into_iter().map(|thing| StatedWish {
+                wanted,
+                thing,
+                sentence: sentence.quote(&text).to_owned(),
+            }));
+        }
+    }
+    Ok(Response::Wishes { wishes })
 }
 
 /// The person's own words; empty = let it be generated again.

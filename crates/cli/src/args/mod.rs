@@ -184,6 +184,8 @@ pub enum Profiles {
     Rename { name: String },
     /// Describe yourself: the strongest evidence for the reply you want ("-": standard input).
     Describe { text: String },
+    /// What that description was understood to want and to avoid.
+    Wishes,
     /// Turn sensitive dimensions on or off.
     Sensitive { state: Switch },
     /// A portable voice: system prompt, style guide, data.

@@ -45,6 +45,14 @@ pub fn profile(s: &Session, command: Profiles) -> Result<(), UserError> {
                 "Noted for",
             )
         }
+        Profiles::Wishes => {
+            let profile = s.profile()?;
+            let Response::Wishes { wishes } = s.ask(Request::ProfileWishes { profile })? else {
+                return Err(unexpected());
+            };
+            s.show(&wishes, || print::wishes(&wishes));
+            Ok(())
+        }
         Profiles::Sensitive { state } => {
             let profile = s.profile()?;
             one_profile(

@@ -8,7 +8,7 @@ use idiolect_core::{
     sample::Sample,
     space::{Dimension, Subject, space},
 };
-use idiolect_studio::api::{Gone, ImportCounts, ImportScan, ProfileView};
+use idiolect_studio::api::{Gone, ImportCounts, ImportScan, ProfileView, StatedWish};
 
 use super::{first_line, size};
 
@@ -21,6 +21,18 @@ pub fn profiles(profiles: &[Profile]) -> String {
             "{}  {}  {} samples, {} words",
             p.id, p.name, p.samples, p.words
         )
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+pub fn wishes(wishes: &[StatedWish]) -> String {
+    if wishes.is_empty() {
+        return "No wish was found in the description. Say what you like and what you avoid: idiolect profile describe TEXT"
+            .to_owned();
+    }
+    let lines = wishes.iter().map(|wish| {
+        let verb = if wish.wanted { "likes" } else { "avoids" };
+        format!("{verb:6}  {}  (“{}”)", wish.thing, wish.sentence)
     });
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -140,6 +140,13 @@ fn a_profile_is_described_exported_and_deleted() {
     assert_eq!(shown["sensitive"], true);
     assert_eq!(shown["self_description"], "I like short answers.");
 
+    assert_eq!(
+        home.json(&["profile", "wishes"]),
+        serde_json::json!([{"wanted": true, "thing": "short answers", "sentence": "I like short answers."}])
+    );
+    home.json(&["profile", "describe", "I live by the sea."]);
+    assert_eq!(home.json(&["profile", "wishes"]), serde_json::json!([]));
+
     let accepted = used.inferred["hypotheses"][0]["id"].as_str().unwrap();
     let statement = home.json(&["hypotheses", "accept", accepted])["statement"].clone();
     let voice = home.json(&["profile", "export"]);

@@ -396,6 +396,52 @@ fn the_embedder_finds_likeness() {
     assert!(gap < 1e-4, "padding changes nothing that matters: {gap}");
 }
 
+#[test]
+fn tokens_have_vectors_of_their_own_that_make_up_their_text_s() {
+    let Some(dir) = model("all-minilm-l6-v2") else {
+        return;
+    };
+    let embedder = MiniLm::load(&dir).unwrap();
+    let cancel = Cancel::new();
+    let texts = [
+        "A quiet café",
+        "Rates rose again in March, and nobody minded.",
+        "",
+    ];
+    let all = embedder.embed_tokens(&texts, &cancel).unwrap();
+    let words: Vec<&str> = all[0].iter().map(|t| &texts[0][t.bytes.clone()]).collect();
+    assert_eq!(
+        words,
+        ["A", "quiet", "café"],
+        "bytes of the text, without the marks at its ends"
+    );
+    assert!(all[2].is_empty());
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+    let pooled = embedder.embed(&texts, &cancel).unwrap();
+    for (tokens, pooled) in all.iter().zip(&pooled).take(2) {
+        let mut sum = vec![0.0; 384];
+        for token in tokens {
+            assert!(
+                (dot(&token.vector, &token.vector) - 1.0).abs() < 1e-4,
+                "unit length"
+            );
+            sum.iter_mut().zip(&token.vector).for_each(|(s, v)| *s += v);
+        }
+        // The text's vector is the mean of the states before they are scaled, marks at its ends included.
+        let cosine = dot(&sum, pooled) / dot(&sum, &sum).sqrt();
+        assert!(cosine > 0.9, "{cosine}");
+    }
+    let alone = embedder.embed_tokens(&texts[..1], &cancel).unwrap();
+    let gap = alone[0]
+        .iter()
+        .zip(&all[0])
+        .map(|(a, b)| 1.0 - dot(&a.vector, &b.vector));
+    assert!(
+        gap.fold(0.0, f32::max) < 1e-4,
+        "what else is in the batch changes nothing that matters"
+    );
+}
+
 /// The estimate may be above the measured peak by this factor (it is an upper one), and below it by this one.
 const ESTIMATE_ABOVE: f64 = 1.6;
 const ESTIMATE_BELOW: f64 = 0.95;

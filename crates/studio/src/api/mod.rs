@@ -27,6 +27,7 @@ mod align;
 mod bench;
 mod models;
 mod samples;
+mod stated;
 mod status;
 mod typescript;
 
@@ -38,6 +39,7 @@ pub use bench::{
 };
 pub use models::{DoctorReport, Finding, FindingVerdict, ModelEntry, ModelState};
 pub use samples::{FileTicket, ImportCounts, ImportScan, Participant};
+pub use stated::StatedWish;
 pub use status::{CutShort, JobSummary, Settings, Status, Theme};
 pub use typescript::typescript;
 
@@ -66,6 +68,8 @@ pub enum Request {
     ProfileSensitive { profile: ProfileId, on: bool },
     /// The person's own description of themselves. → `profile`
     ProfileDescribe { profile: ProfileId, text: String },
+    /// What that description says they want and do not. → `wishes`
+    ProfileWishes { profile: ProfileId },
     /// A portable voice: system prompt, style guide, dimensions, hypotheses (no samples). → `exported`
     ProfileExport { profile: ProfileId },
     /// Deletes it with everything derived from it, after a snapshot. → `gone`
@@ -644,6 +648,9 @@ pub enum Response {
     },
     ProfileView {
         view: ProfileView,
+    },
+    Wishes {
+        wishes: Vec<StatedWish>,
     },
     Exported {
         voice: VoiceFile,

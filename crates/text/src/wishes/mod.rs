@@ -13,7 +13,7 @@ pub use polarity::{SignedWord, clause_words, offer_words};
 
 use crate::{
     lexicons::is_stop_word,
-    segment::{Span, TokenKind, normal_word, tokens},
+    segment::{Span, TokenKind, normal_word, sentences, tokens},
 };
 
 /// Clauses of one statement, lower case, in the order they were said. A list of things is there as a whole, then thing by
@@ -30,7 +30,16 @@ impl Wishes {
     /// Reads a statement. Where nothing says otherwise, what is named is wanted.
     #[must_use]
     pub fn read(statement: &str) -> Self {
-        parser::read(statement)
+        parser::read(statement, false)
+    }
+
+    /// The wishes in a text about somebody, sentence by sentence; what no word speaks for is left out ("I work at night"),
+    /// lists are whole, and sentences without a wish are not there.
+    #[must_use]
+    pub fn said_in(text: &str) -> Vec<(Span, Self)> {
+        let read = |sentence: Span| (sentence, parser::read(sentence.quote(text), true));
+        let all = sentences(text).into_iter().map(read);
+        all.filter(|(_, wishes)| !wishes.is_empty()).collect()
     }
 
     /// True where nothing was found.

@@ -32,12 +32,15 @@ struct Parser {
     sign: Option<bool>,
     /// A cue was just read and nothing since, so that the next one turns it: "prefer to avoid".
     fresh: bool,
+    /// The text was not written to say what is wanted: only what a cue or a verdict speaks for is kept, and lists whole.
+    sure: bool,
     clause: Vec<Piece>,
 }
 
-pub(super) fn read(statement: &str) -> Wishes {
+pub(super) fn read(statement: &str, sure: bool) -> Wishes {
     let mut parser = Parser {
         units: units(statement),
+        sure,
         ..Parser::default()
     };
     let mut at = 0;
@@ -103,6 +106,8 @@ impl Parser {
         let before = at.checked_sub(1).map_or("", |i| self.text(i));
         let is_cue = match self.text(at) {
             "rather" => self.text(at + 1) != "than",
+            // "I'm into chess", but not "I moved into a flat".
+            "into" => matches!(before, "am" | "i'm" | "we're" | "not" | "really" | "very"),
             // "Films like this one" compares, "I like" wants.
             "like" => {
                 cues::NEGATORS.contains(&before)
@@ -166,7 +171,7 @@ impl Parser {
             return length;
         }
         let Some(wants) = self.wants else {
-            if negator == 0 {
+            if negator == 0 || self.sure {
                 return 0;
             }
             self.end_clause();
@@ -218,6 +223,9 @@ impl Parser {
                 .any(|w| list.contains(&w))
         };
         let repels = any(cues::VERDICTS) && any(cues::OFF_PUTTING);
+        if self.sure && self.sign.is_none() && !repels {
+            return;
+        }
         let wanted = self.sign.unwrap_or(true) && !repels;
         let members: Vec<String> = clause
             .split(|piece| *piece == Piece::Joint)
@@ -227,6 +235,9 @@ impl Parser {
             .collect();
         if members.len() > 1 {
             self.found.add(wanted, members.join(" and "));
+            if self.sure {
+                return;
+            }
         }
         for member in members {
             self.found.add(wanted, member);

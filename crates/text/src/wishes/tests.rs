@@ -178,6 +178,34 @@ fn lists_are_kept_whole_and_thing_by_thing() {
 }
 
 #[test]
+fn in_a_description_only_what_is_said_to_be_wanted_counts() {
+    let text = "I teach physics in Leeds and moved into a flat last year. I'm into chess and rowing, but I can't stand \
+                small talk. I have no car. I find open kitchens distracting.";
+    let said = Wishes::said_in(text);
+    let found: Vec<(&str, Vec<String>, Vec<String>)> = said
+        .into_iter()
+        .map(|(at, w)| (at.quote(text), w.wanted, w.unwanted))
+        .collect();
+    let clauses = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        found,
+        [
+            (
+                "I'm into chess and rowing, but I can't stand small talk.",
+                clauses(&["chess and rowing"]),
+                clauses(&["small talk"]),
+            ),
+            (
+                "I find open kitchens distracting.",
+                clauses(&[]),
+                clauses(&["open kitchens distracting"]),
+            ),
+        ]
+    );
+    assert!(Wishes::said_in("").is_empty());
+}
+
+#[test]
 fn anything_can_be_read() {
     for odd in [
         "",

@@ -1,6 +1,6 @@
 /** What is inferred about a profile, what the person decided, and the voice it can be taken away as. */
 import { asUserError } from "../backend/backend";
-import type { Decision, Hypothesis, Profile, ProfileView, Reading, UserError, VoiceFile } from "../generated/bindings";
+import type { Decision, Hypothesis, Profile, ProfileView, Reading, StatedWish, UserError, VoiceFile } from "../generated/bindings";
 import type { Studio } from "./studio.svelte";
 import { SummaryState } from "./summary.svelte";
 
@@ -149,6 +149,15 @@ export class PortraitState {
     return this.#for(async (profile) => {
       this.studio.takeProfile((await this.studio.ask({ type: "profile_describe", profile, text }, "profile")).profile);
     });
+  }
+
+  /** What the stored self-description was understood to want and to avoid. */
+  async wishes(): Promise<StatedWish[]> {
+    let wishes: StatedWish[] = [];
+    await this.#for(async (profile) => {
+      wishes = (await this.studio.ask({ type: "profile_wishes", profile }, "wishes")).wishes;
+    });
+    return wishes;
   }
 
   async export(): Promise<VoiceFile | null> {

@@ -171,6 +171,15 @@ export class FakeStudio {
         return this.#set(request.profile, { name: request.name });
       case "profile_describe":
         return this.#set(request.profile, { self_description: request.text });
+      case "profile_wishes": {
+        const sentences = this.#find(request.profile).self_description.match(/[^.!?]+[.!?]?/g) ?? [];
+        const wishes = sentences.flatMap((said) => {
+          const sentence = said.trim();
+          const found = /\bI (like|avoid) ([^.!?]+)/.exec(sentence);
+          return found?.[2] ? [{ wanted: found[1] === "like", thing: found[2], sentence }] : [];
+        });
+        return { type: "wishes", wishes };
+      }
       case "profile_sensitive": {
         const answer = this.#set(request.profile, { sensitive: request.on });
         this.#infer(request.profile, this.#find(request.profile));
