@@ -105,6 +105,7 @@ pub(crate) fn material<'a>(
         readings: &view.dimensions,
         hypotheses: &view.hypotheses,
         summary: &view.profile.summary,
+        self_description: &view.profile.self_description,
         samples: quoted,
     }
 }

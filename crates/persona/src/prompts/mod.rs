@@ -13,6 +13,7 @@ use idiolect_core::{
     space::Subject,
 };
 use idiolect_llm::{Message, Role, TextModel};
+use idiolect_text::wishes::Wishes;
 
 use crate::{
     Passage, PersonaError, Result,
@@ -53,6 +54,8 @@ pub struct Material<'a> {
     pub hypotheses: &'a [Hypothesis],
     /// The summary the person sees and edits; empty = none.
     pub summary: &'a str,
+    /// The person's description of themselves, for what it says they want; empty = none.
+    pub self_description: &'a str,
     /// Their texts, for excerpts.
     pub samples: &'a [Passage<'a>],
 }
@@ -104,6 +107,8 @@ pub fn build(
         } else if !parts.summary.is_empty() {
             parts.summary.clear();
             left_out[2] += 1;
+        } else if parts.stated.pop().is_some() {
+            left_out[2] += 1;
         } else {
             return Err(PersonaError::BriefTooLong { needed, available });
         }
@@ -144,6 +149,8 @@ struct Parts {
     hypotheses: Vec<String>,
     dimensions: Vec<String>,
     summary: String,
+    /// What they said they want and do not.
+    stated: Vec<String>,
     excerpts: Vec<excerpts::Excerpt>,
     empty: Vec<&'static str>,
 }
@@ -167,7 +174,11 @@ impl Parts {
             if material.summary.trim() != summary::summarise(material.readings) {
                 parts.summary = material.summary.trim().to_owned();
             }
-            if parts.dimensions.is_empty() && parts.summary.is_empty() {
+            // Wishes are about what is answered, not about how the person writes.
+            if task.intent == Intent::ForMe {
+                parts.stated = stated_lines(material.self_description);
+            }
+            if parts.dimensions.is_empty() && parts.summary.is_empty() && parts.stated.is_empty() {
                 parts.empty.push("No dimension leans either way yet.");
             }
         }
@@ -188,8 +199,8 @@ impl Parts {
             Intent::ForMe => include_str!("../../../../assets/prompts/answer_system.txt"),
         };
         let mut system = vec![opening.trim().to_owned()];
-        if !self.dimensions.is_empty() || !self.summary.is_empty() {
-            let mut lines = self.dimensions.clone();
+        if !self.dimensions.is_empty() || !self.summary.is_empty() || !self.stated.is_empty() {
+            let mut lines = [self.stated.as_slice(), &self.dimensions].concat();
             if !self.summary.is_empty() {
                 lines.push(self.summary.clone());
             }
@@ -291,6 +302,25 @@ fn dimension_line(leaning: &Leaning) -> String {
         Subject::Person => format!("- The person {}.", leaning.phrase),
         Subject::Reply => format!("- They want an answer that {}.", leaning.phrase),
     }
+}
+
+/// What somebody says of themselves that they want, and what not: a line each, where there is any.
+fn stated_lines(description: &str) -> Vec<String> {
+    let said = Wishes::said_in(description);
+    let things = |of: fn(&Wishes) -> &Vec<String>| -> Vec<&str> {
+        said.iter()
+            .flat_map(|(_, w)| of(w))
+            .map(String::as_str)
+            .collect()
+    };
+    [
+        ("They like", things(|w| &w.wanted)),
+        ("They avoid", things(|w| &w.unwanted)),
+    ]
+    .into_iter()
+    .filter(|(_, things)| !things.is_empty())
+    .map(|(verb, things)| format!("- {verb}: {}.", things.join("; ")))
+    .collect()
 }
 
 fn listed(lines: &[String]) -> String {

@@ -65,8 +65,8 @@ fn built(intent: Intent, method: &str, brief: &str) -> Prompt {
     let material = Material {
         readings: &readings,
         hypotheses: &hypotheses,
-        summary: "",
         samples: &samples,
+        ..Material::default()
     };
     let task = Task {
         intent,
@@ -166,6 +166,35 @@ fn a_summary_in_the_persons_words_goes_in_beside_the_list() {
 }
 
 #[test]
+fn what_the_person_said_they_want_shapes_answers_and_not_their_own_texts() {
+    let model = FakeModel::new();
+    let system = |intent, method: &str, self_description| {
+        let task = Task {
+            intent,
+            method: &method.parse().unwrap(),
+            brief: "Hello",
+            words: None,
+        };
+        let material = Material {
+            self_description,
+            ..Material::default()
+        };
+        let prompt = build(&task, &material, &model, 16).unwrap();
+        prompt.messages[0].content.clone()
+    };
+    const SAID: &str = "I teach in Leeds. I love harbours and avoid crowded bars.";
+    let with = system(Intent::ForMe, "dimensions", SAID);
+    assert!(
+        with.contains("- They like: harbours.\n- They avoid: crowded bars."),
+        "{with}"
+    );
+    assert!(!with.contains("Leeds"), "what is no wish stays out: {with}");
+    for (intent, method) in [(Intent::ForMe, "base"), (Intent::AsMe, "dimensions")] {
+        assert_eq!(system(intent, method, SAID), system(intent, method, ""));
+    }
+}
+
+#[test]
 fn excerpts_give_way_before_hypotheses_and_the_brief_never() {
     let model = FakeModel::new();
     let context = model.info().context;
@@ -241,10 +270,12 @@ fn no_text_of_the_persons_can_end_a_turn_or_begin_one() {
             text: sample,
         }];
         let hypotheses = [hypothesis(sample, HypothesisStatus::Accepted)];
+        let described = format!("I like rain and {summary}");
         let material = Material {
             samples: &samples,
             hypotheses: &hypotheses,
             summary,
+            self_description: &described,
             ..Material::default()
         };
         let mut found = Vec::new();
@@ -292,8 +323,8 @@ fn an_export_holds_the_voice_and_no_samples() {
     let material = Material {
         readings: &readings,
         hypotheses: &hypotheses,
-        summary: "",
         samples: &samples,
+        ..Material::default()
     };
     let prompt = system_prompt("Ann", &material);
     let guide = style_guide("Ann", &material);

@@ -11,6 +11,7 @@ mod data;
 mod judged;
 mod preference;
 mod prefeval;
+mod prefeval_figures;
 mod psoups;
 mod reliability;
 mod rows;

@@ -1580,7 +1580,7 @@ text: string, };
 
 export type RemovalKind = "quoted_reply" | "signature" | "forwarded" | "boilerplate" | "not_prose";
 
-export type Request = { "type": "status" } | { "type": "cut_short_seen" } | { "type": "settings_show" } | { "type": "settings_set", settings: Settings, } | { "type": "profile_list" } | { "type": "profile_new", name: string, } | { "type": "profile_show", profile: ProfileId, } | { "type": "profile_rename", profile: ProfileId, name: string, } | { "type": "profile_sensitive", profile: ProfileId, on: boolean, } | { "type": "profile_describe", profile: ProfileId, text: string, } | { "type": "profile_export", profile: ProfileId, } | { "type": "profile_delete", profile: ProfileId, } | { "type": "summary_set", profile: ProfileId, text: string, } | { "type": "summary_generate", profile: ProfileId, } | { "type": "sample_add", profile: ProfileId, text: string, title: string | null, } | { "type": "import_scan", file: FileTicket, } | { "type": "import_run", profile: ProfileId, file: FileTicket, mine: Array<string>, } | { "type": "sample_list", profile: ProfileId, } | { "type": "sample_show", sample: SampleId, } | { "type": "sample_restore", sample: SampleId, } | { "type": "sample_remove", sample: SampleId, } | { "type": "copies_forget" } | { "type": "fingerprint_show", profile: ProfileId, } | { "type": "infer", profile: ProfileId, model: string | null, } | { "type": "dimension_set", profile: ProfileId, dimension: string, score: number, } | { "type": "dimension_reset", profile: ProfileId, dimension: string, } | { "type": "dimension_object", profile: ProfileId, dimension: string, object: string, } | { "type": "hypothesis_list", profile: ProfileId, } | { "type": "hypothesis_decide", hypothesis: HypothesisId, decision: Decision, } | { "type": "hypothesis_add", profile: ProfileId, statement: string, } | { "type": "prompt_preview", profile: ProfileId, intent: Intent, brief: string, 
+export type Request = { "type": "status" } | { "type": "cut_short_seen" } | { "type": "settings_show" } | { "type": "settings_set", settings: Settings, } | { "type": "profile_list" } | { "type": "profile_new", name: string, } | { "type": "profile_show", profile: ProfileId, } | { "type": "profile_rename", profile: ProfileId, name: string, } | { "type": "profile_sensitive", profile: ProfileId, on: boolean, } | { "type": "profile_describe", profile: ProfileId, text: string, } | { "type": "profile_wishes", profile: ProfileId, } | { "type": "profile_export", profile: ProfileId, } | { "type": "profile_delete", profile: ProfileId, } | { "type": "summary_set", profile: ProfileId, text: string, } | { "type": "summary_generate", profile: ProfileId, } | { "type": "sample_add", profile: ProfileId, text: string, title: string | null, } | { "type": "import_scan", file: FileTicket, } | { "type": "import_run", profile: ProfileId, file: FileTicket, mine: Array<string>, } | { "type": "sample_list", profile: ProfileId, } | { "type": "sample_show", sample: SampleId, } | { "type": "sample_restore", sample: SampleId, } | { "type": "sample_remove", sample: SampleId, } | { "type": "copies_forget" } | { "type": "fingerprint_show", profile: ProfileId, } | { "type": "infer", profile: ProfileId, model: string | null, } | { "type": "dimension_set", profile: ProfileId, dimension: string, score: number, } | { "type": "dimension_reset", profile: ProfileId, dimension: string, } | { "type": "dimension_object", profile: ProfileId, dimension: string, object: string, } | { "type": "hypothesis_list", profile: ProfileId, } | { "type": "hypothesis_decide", hypothesis: HypothesisId, decision: Decision, } | { "type": "hypothesis_add", profile: ProfileId, statement: string, } | { "type": "prompt_preview", profile: ProfileId, intent: Intent, brief: string, 
 /**
  * About how many words; none = the brief says, or the model's own.
  */
@@ -1594,7 +1594,7 @@ words: number | null, columns: Array<Column>, model: string | null, } | { "type"
  */
 anyway: boolean, } | { "type": "run_resume", run: RunId, name: string | null, anyway: boolean, } | { "type": "run_discard", run: RunId, } | { "type": "run_list", profile: ProfileId, } | { "type": "adapter_list", profile: ProfileId, } | { "type": "adapter_show", adapter: AdapterId, } | { "type": "adapter_rename", adapter: AdapterId, name: string, } | { "type": "adapter_retire", adapter: AdapterId, retired: boolean, } | { "type": "adapter_retrain", adapter: AdapterId, name: string | null, anyway: boolean, } | { "type": "adapter_measure", adapter: AdapterId, } | { "type": "adapter_export", adapter: AdapterId, form: ExportForm, to: FileTicket, } | { "type": "adapter_import", profile: ProfileId, file: FileTicket, model: string | null, name: string | null, } | { "type": "adapter_stack", parts: Array<AdapterUse>, name: string | null, } | { "type": "adapter_delete", adapter: AdapterId, } | { "type": "retest_start", adapter: AdapterId, against: AdapterId | null, pairs: number, seed: number, } | { "type": "retest_show", adapter: AdapterId, against: AdapterId | null, } | { "type": "model_list" } | { "type": "model_show", model: string, } | { "type": "model_pull", model: string, accept_licence: boolean, } | { "type": "model_import", file: FileTicket, } | { "type": "model_doctor", model: string, } | { "type": "model_release", model: string, } | { "type": "model_anyway", model: string | null, } | { "type": "model_remove", model: string, } | { "type": "model_use", model: string, } | { "type": "score", model: string | null, text: string, adapter: AdapterUse | null, } | { "type": "bench", model: string | null, threads: number | null, prompts: Array<number>, decode: number | null, workloads: Array<Workload>, sentences: number | null, } | { "type": "bench_train" } & BenchTrainRequest | { "type": "eval" } & EvalRequest | { "type": "demo", seed: number, } | { "type": "plot", what: PlotSubject, format: PlotFormat, } | { "type": "job_cancel", job: number, } | { "type": "job_keep_best", job: number, } | { "type": "job_pause", job: number, } | { "type": "job_resume", job: number, };
 
-export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, 
+export type Response = { "type": "ok" } | { "type": "status", status: Status, } | { "type": "settings", settings: Settings, } | { "type": "profiles", profiles: Array<Profile>, } | { "type": "profile", profile: Profile, } | { "type": "profile_view", view: ProfileView, } | { "type": "wishes", wishes: Array<StatedWish>, } | { "type": "exported", voice: VoiceFile, } | { "type": "gone", gone: Gone, } | { "type": "summary", text: string, stored: boolean, } | { "type": "samples", samples: Array<Sample>, } | { "type": "sample", sample: Sample, 
 /**
  * Of a text that was just added: how many samples it became, of which this is the first.
  */
@@ -1895,6 +1895,20 @@ end: number,
  * The words themselves.
  */
 text: string, };
+
+export type StatedWish = { 
+/**
+ * False: to be avoided.
+ */
+wanted: boolean, 
+/**
+ * What it is about, lower case.
+ */
+thing: string, 
+/**
+ * The sentence it was read in.
+ */
+sentence: string, };
 
 export type Status = { 
 /**
