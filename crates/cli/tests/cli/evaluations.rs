@@ -44,6 +44,11 @@ fn evaluations_say_what_they_cannot_measure_before_any_model() {
             "no corpus",
         ),
         (
+            vec!["prefeval", "--data", &data, "--texts", "2"],
+            2,
+            "no language model",
+        ),
+        (
             vec!["reliability", "--data", &data, "--texts", "1"],
             2,
             "at least 2",

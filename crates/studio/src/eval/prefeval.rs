@@ -36,12 +36,12 @@ const OTHERS: usize = 4;
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Row {
     pub(super) topic: String,
-    pub(super) preference: String,
-    pub(super) question: String,
+    preference: String,
+    question: String,
     pub(super) options: Vec<String>,
     pub(super) follows: usize,
     #[serde(default)]
-    pub(super) implicit: Option<Again>,
+    implicit: Option<Again>,
 }
 
 /// Other answers to a like question, for the same sentence.
