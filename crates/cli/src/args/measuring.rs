@@ -111,7 +111,7 @@ pub struct BenchTrainArgs {
 #[derive(Debug, Args)]
 #[allow(missing_docs, reason = "each field's help says it")]
 pub struct EvalArgs {
-    /// psoups, prefeval, reliability, adapter, preference.
+    /// psoups, history, prefeval, reliability, adapter, preference.
     pub name: String,
     /// Folder with corpora/ and evals/.
     #[arg(long, value_name = "DIR")]
