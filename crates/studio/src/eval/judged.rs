@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     cohort::{Cohort, Split},
-    statistics::{bootstrap, interval_of_mean, mean},
+    statistics::{bootstrap, interval_of_mean, mean, median},
 };
 
 /// Times that texts are dealt to authors at random, for the control.
@@ -157,7 +157,7 @@ impl Judged<'_> {
                 .filter_map(|deal| of_dimension(deal, d, &everyone))
                 .collect();
             results.push(EvalResult {
-                name: format!("split_half/{}", dimension.id),
+                name: format!("split_half_{}", dimension.id),
                 value,
                 interval: interval.unwrap_or(Interval::new(-1.0, 1.0)),
                 unit: "Spearman-Brown correlation".to_owned(),
@@ -176,6 +176,24 @@ impl Judged<'_> {
             results.len(),
             reach(luck)
         ));
+        let middle = |halves: &Halves, who: &[usize]| -> Option<f64> {
+            let of = |d| of_dimension(halves, d, who);
+            median((0..space().len()).filter_map(of).collect())
+        };
+        let shuffled: Vec<f64> = dealt
+            .iter()
+            .filter_map(|deal| middle(deal, &everyone))
+            .collect();
+        if let Some(value) = middle(&halves, &everyone) {
+            let interval = bootstrap(n, self.seed, |drawn| middle(&halves, drawn));
+            results.push(EvalResult {
+                name: "split_half_median".to_owned(),
+                value,
+                interval: interval.unwrap_or(Interval::new(-1.0, 1.0)),
+                unit: "Spearman-Brown correlation, median over dimensions".to_owned(),
+                controls: [("authors_shuffled".to_owned(), mean(&shuffled))].into(),
+            });
+        }
         results
     }
 

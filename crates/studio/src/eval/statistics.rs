@@ -18,6 +18,13 @@ pub(super) fn mean(values: &[f64]) -> f64 {
     }
 }
 
+/// The middle value, the mean of both where there are two; `None` for none.
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    (n > 0).then(|| f64::midpoint(values[(n - 1) / 2], values[n / 2]))
+}
+
 /// Percentile bootstrap 95 % (Efron 1979), seeded: `statistic` of `units` units drawn with replacement. `None` where no
 /// draw has one.
 pub(crate) fn bootstrap(
@@ -61,6 +68,13 @@ pub(super) fn interval_of_mean<U: Ord>(values: &[f64], units: &[U], seed: u64) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_middle_is_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(Vec::new()), None);
+    }
 
     #[test]
     fn the_interval_has_about_the_normal_width() {

@@ -283,12 +283,15 @@ fn reliability_tells_planted_authors_apart_under_every_split_rule() {
             closest.value > 0.9 && closest.controls["chance"] == 0.25,
             "{closest:?}"
         );
-        let steady = result(&report, "split_half/extraversion");
+        let steady = result(&report, "split_half_extraversion");
         assert!(steady.value > 0.8, "{steady:?}");
         assert!(steady.controls["authors_shuffled"] < steady.value);
         let threshold =
             idiolect_persona::calibration::CalibrationFile::shipped().least_reliability();
         assert_eq!(steady.controls["threshold"], threshold);
+        let median = result(&report, "split_half_median");
+        assert!(median.interval.contains(median.value), "{median:?}");
+        assert!(median.controls["authors_shuffled"] < median.value);
 
         // Reading again costs a second; once is enough.
         if corpus == "cmcc21" {
