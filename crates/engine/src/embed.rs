@@ -96,10 +96,10 @@ impl MiniLm {
         normalised(&means)?.to_vec2()
     }
 
-    fn encode(&self, text: &str) -> Result<Encoding> {
-        self.tokenizer
-            .encode(text, true)
-            .map_err(|e| LlmError::Failed(format!("the text could not be cut into tokens: {e}")))
+    fn encode(&self, texts: &[&str]) -> Result<Vec<Encoding>> {
+        let failed = |e| LlmError::Failed(format!("the text could not be cut into tokens: {e}"));
+        let encode = |text: &&str| self.tokenizer.encode(*text, true).map_err(failed);
+        texts.iter().map(encode).collect()
     }
 
     /// Runs `of` on batches of texts of like length, so that little is spent on padding; results in the texts' order.
@@ -130,18 +130,12 @@ impl Embedder for MiniLm {
     }
 
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
-        let encodings: Vec<Encoding> = texts
-            .iter()
-            .map(|text| self.encode(text))
-            .collect::<Result<_>>()?;
+        let encodings = self.encode(texts)?;
         self.in_batches(&encodings, cancel, |batch| self.batch(batch))
     }
 
     fn embed_tokens(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<EmbeddedToken>>> {
-        let encodings: Vec<Encoding> = texts
-            .iter()
-            .map(|text| self.encode(text))
-            .collect::<Result<_>>()?;
+        let encodings = self.encode(texts)?;
         let states = self.in_batches(&encodings, cancel, |batch| {
             normalised(&self.states(batch)?.0)?.to_vec3::<f32>()
         })?;

@@ -178,7 +178,7 @@ impl Parts {
             if task.intent == Intent::ForMe {
                 parts.stated = stated_lines(material.self_description);
             }
-            if parts.dimensions.is_empty() && parts.summary.is_empty() && parts.stated.is_empty() {
+            if parts.of_the_person().is_empty() {
                 parts.empty.push("No dimension leans either way yet.");
             }
         }
@@ -193,17 +193,23 @@ impl Parts {
         parts
     }
 
+    /// What is told of the person: what they said they want, where they lean, the summary.
+    fn of_the_person(&self) -> Vec<String> {
+        let mut lines = [self.stated.as_slice(), &self.dimensions].concat();
+        if !self.summary.is_empty() {
+            lines.push(self.summary.clone());
+        }
+        lines
+    }
+
     fn messages(&self, task: &Task<'_>) -> Vec<Message> {
         let opening = match task.intent {
             Intent::AsMe => include_str!("../../../../assets/prompts/write_system.txt"),
             Intent::ForMe => include_str!("../../../../assets/prompts/answer_system.txt"),
         };
         let mut system = vec![opening.trim().to_owned()];
-        if !self.dimensions.is_empty() || !self.summary.is_empty() || !self.stated.is_empty() {
-            let mut lines = [self.stated.as_slice(), &self.dimensions].concat();
-            if !self.summary.is_empty() {
-                lines.push(self.summary.clone());
-            }
+        let lines = self.of_the_person();
+        if !lines.is_empty() {
             system.push(filled(
                 include_str!("../../../../assets/prompts/dimensions.txt"),
                 &lines.join("\n"),

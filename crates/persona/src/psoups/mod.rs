@@ -126,15 +126,12 @@ pub fn accuracy(margins: &[f64]) -> f64 {
     right / margins.len().max(1) as f64
 }
 
-/// Of the rows predicted right, the share that turns when the history is reversed.
-pub fn flip_share(forward: &[f64], reversed: &[f64]) -> f64 {
-    let right: Vec<&f64> = forward
-        .iter()
-        .zip(reversed)
-        .filter(|(f, _)| **f > 0.0)
-        .map(|(_, r)| r)
-        .collect();
-    right.iter().filter(|r| ***r < 0.0).count() as f64 / right.len().max(1) as f64
+/// The rows predicted right, each with 1 where the prediction turns when the history is reversed, else 0.
+pub fn flips(forward: &[f64], reversed: &[f64]) -> Vec<(usize, f64)> {
+    let rows = forward.iter().zip(reversed).enumerate();
+    rows.filter(|(_, (f, _))| **f > 0.0)
+        .map(|(row, (_, r))| (row, f64::from(u8::from(*r < 0.0))))
+        .collect()
 }
 
 #[cfg(test)]
@@ -200,6 +197,9 @@ pub(crate) mod tests {
     #[test]
     fn shares_are_counted_by_hand() {
         assert_eq!(accuracy(&[1.0, -1.0, 0.0, 2.0]), 0.625);
-        assert_eq!(flip_share(&[1.0, 1.0, -1.0], &[-1.0, 1.0, 1.0]), 0.5);
+        assert_eq!(
+            flips(&[1.0, 1.0, -1.0], &[-1.0, 1.0, 1.0]),
+            [(0, 1.0), (1, 0.0)]
+        );
     }
 }

@@ -9,7 +9,10 @@
 use std::collections::HashMap;
 
 use idiolect_llm::{Cancel, EmbeddedToken, Embedder};
-use idiolect_text::wishes::{SignedWord, Wishes, clause_words, offer_words};
+use idiolect_text::{
+    stats::mean,
+    wishes::{SignedWord, Wishes, clause_words, offer_words},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{PersonaError, Result};
@@ -157,17 +160,14 @@ fn likeness(clause: &[Word<'_>], offer: &[Word<'_>]) -> Option<f64> {
 fn match_in(offer: &[Word<'_>], vector: &[f32]) -> f64 {
     let cosines = offer
         .iter()
-        .map(|word| (dot(vector, word.vector), word.sign));
+        .map(|word| (cosine(vector, word.vector), word.sign));
     let best = cosines.max_by(|a, b| a.0.total_cmp(&b.0));
     best.map_or(0.0, |(cosine, sign)| cosine * sign)
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f64 {
+/// Cosine of two vectors of an embedder, which are of length 1.
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     f64::from(a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>())
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// The highest; 0 for none.

@@ -146,16 +146,21 @@ impl Judged<'_> {
             .collect();
         let n = self.cohort.texts.len();
         let everyone: Vec<usize> = (0..n).collect();
+        let of_all = |halves: &Halves, who: &[usize]| -> Vec<Option<f64>> {
+            let dimensions = 0..space().len();
+            dimensions.map(|d| of_dimension(halves, d, who)).collect()
+        };
+        let middle = |found: Vec<Option<f64>>| median(found.into_iter().flatten().collect());
+        let own = of_all(&halves, &everyone);
+        let shuffled: Vec<Vec<Option<f64>>> =
+            dealt.iter().map(|deal| of_all(deal, &everyone)).collect();
         let mut results = Vec::new();
         for (d, dimension) in space().iter().enumerate() {
-            let Some(value) = of_dimension(&halves, d, &everyone) else {
+            let Some(value) = own[d] else {
                 continue;
             };
             let interval = bootstrap(n, self.seed, |drawn| of_dimension(&halves, d, drawn));
-            let controls: Vec<f64> = dealt
-                .iter()
-                .filter_map(|deal| of_dimension(deal, d, &everyone))
-                .collect();
+            let controls: Vec<f64> = shuffled.iter().filter_map(|deal| deal[d]).collect();
             results.push(EvalResult {
                 name: format!("split_half_{}", dimension.id),
                 value,
@@ -176,16 +181,9 @@ impl Judged<'_> {
             results.len(),
             reach(luck)
         ));
-        let middle = |halves: &Halves, who: &[usize]| -> Option<f64> {
-            let of = |d| of_dimension(halves, d, who);
-            median((0..space().len()).filter_map(of).collect())
-        };
-        let shuffled: Vec<f64> = dealt
-            .iter()
-            .filter_map(|deal| middle(deal, &everyone))
-            .collect();
-        if let Some(value) = middle(&halves, &everyone) {
-            let interval = bootstrap(n, self.seed, |drawn| middle(&halves, drawn));
+        if let Some(value) = middle(own) {
+            let interval = bootstrap(n, self.seed, |drawn| middle(of_all(&halves, drawn)));
+            let shuffled: Vec<f64> = shuffled.into_iter().filter_map(middle).collect();
             results.push(EvalResult {
                 name: "split_half_median".to_owned(),
                 value,

@@ -8,25 +8,24 @@ use std::collections::BTreeMap;
 
 use idiolect_core::{UserError, eval::EvalReport};
 use idiolect_llm::Embedder;
-use idiolect_persona::stated::{Reader, Respect, Spelling};
+use idiolect_persona::stated::{Reader, Respect, Spelling, cosine};
 use idiolect_text::wishes::Wishes;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{
     Fit,
     data::{Folder, stratified},
     prefeval_figures::Figures,
-    rows::RowCache,
+    rows::{RowCache, key_of},
     statistics::mean,
 };
 use crate::{
     api::EvalRequest,
     context::{Ctx, Pace},
     errors::{Told, not_enough, usage},
-    models::{default_model_ids, hex},
+    models::default_model_ids,
 };
 
 /// Other people whose sentence is held against a row's answers.
@@ -269,32 +268,24 @@ fn meaning_of(
     Ok(Meaning {
         ways: ways(reader, row, others, &row.options)?,
         odd: oddness(&options),
-        near: options.iter().map(|o| dot(o, question)).collect(),
+        near: options.iter().map(|o| cosine(o, question)).collect(),
         again,
     })
 }
 
 fn oddness(options: &[Vec<f32>]) -> Vec<f64> {
-    let to_all = |option: &Vec<f32>| options.iter().map(|o| dot(o, option)).collect::<Vec<_>>();
+    let to_all = |option: &Vec<f32>| {
+        options
+            .iter()
+            .map(|o| cosine(o, option))
+            .collect::<Vec<_>>()
+    };
     options.iter().map(|o| -mean(&to_all(o))).collect()
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum()
-}
-
-/// A hash, so that no text of the data is kept.
 fn row_key(row: &Row, others: &[&Row]) -> String {
-    let mut hasher = Sha256::new();
     let again = row.again().map_or(&[][..], |(options, _)| options);
     let texts = [&row.preference, &row.question].into_iter();
-    let texts = texts
-        .chain(&row.options)
-        .chain(again)
-        .chain(others.iter().map(|o| &o.preference));
-    for text in texts {
-        hasher.update(text.as_bytes());
-        hasher.update([0]);
-    }
-    hex(hasher)
+    let others = others.iter().map(|o| &o.preference);
+    key_of(texts.chain(&row.options).chain(again).chain(others))
 }

@@ -28,10 +28,10 @@ struct Shares {
 impl Figures<'_> {
     /// Every figure that what was measured allows.
     pub(super) fn all(&self) -> Result<Vec<EvalResult>, UserError> {
-        let every: Vec<usize> = (0..self.rows.len()).collect();
+        let topics: Vec<&str> = self.rows.iter().map(|row| row.topic.as_str()).collect();
         let rights: Vec<usize> = self.rows.iter().map(|row| row.follows).collect();
-        let longest = self.share(&rights, |i| lengths(&self.rows[i].options));
-        let nothing = self.share(&rights, |i| {
+        let longest = share(&rights, |i| lengths(&self.rows[i].options));
+        let nothing = share(&rights, |i| {
             self.measured[i]
                 .nothing
                 .iter()
@@ -43,7 +43,7 @@ impl Figures<'_> {
         let bare = [
             (
                 "chance",
-                self.share(&rights, |i| vec![0.0; self.rows[i].options.len()]),
+                share(&rights, |i| vec![0.0; self.rows[i].options.len()]),
             ),
             ("no_preference", nothing),
             ("longest_option", longest),
@@ -53,30 +53,42 @@ impl Figures<'_> {
             self.measured.iter().map(|m| m.meaning.as_ref()).collect();
         if let Some(meanings) = meanings {
             let ways: Vec<&Ways> = meanings.iter().map(|m| &m.ways).collect();
-            let odd = self.share(&rights, |i| meanings[i].odd.clone());
+            let odd = share(&rights, |i| meanings[i].odd.clone());
             let artefacts = self.artefacts(&meanings)?;
             let whole = shares(&ways, &rights, Respect::score);
-            let failing: Vec<usize> = every.iter().copied().filter(|&i| odd[i] < 1.0).collect();
             let controls = [
                 bare.as_slice(),
-                &[("odd_one_out", odd), ("artefacts_fitted", artefacts)],
+                &[
+                    ("odd_one_out", odd.clone()),
+                    ("artefacts_fitted", artefacts),
+                ],
             ]
             .concat();
-            results.push(self.result("accuracy", &whole, &controls, &every));
+            results.push(self.result("accuracy", &whole, &controls, &topics));
             let stated = shares(&ways, &rights, |r| r.stated);
-            results.push(self.result("accuracy_stated", &stated, &controls, &every));
-            results.push(self.result("accuracy_fitted", &self.fitted(&ways)?, &controls, &every));
+            results.push(self.result("accuracy_stated", &stated, &controls, &topics));
+            results.push(self.result("accuracy_fitted", &self.fitted(&ways)?, &controls, &topics));
+            let failing: Vec<usize> = (0..odd.len()).filter(|&i| odd[i] < 1.0).collect();
             if !failing.is_empty() {
-                results.push(self.result(
-                    "accuracy_where_odd_one_out_fails",
-                    &whole,
-                    &controls,
-                    &failing,
-                ));
+                let of = |values: &Vec<f64>| -> Vec<f64> { picked(values, &failing) };
+                results.push(
+                    self.result(
+                        "accuracy_where_odd_one_out_fails",
+                        &Shares {
+                            own: of(&whole.own),
+                            wrong: of(&whole.wrong),
+                        },
+                        &controls
+                            .iter()
+                            .map(|(name, values)| (*name, of(values)))
+                            .collect::<Vec<_>>(),
+                        &picked(&topics, &failing),
+                    ),
+                );
             }
             results.extend(self.again(&meanings));
         }
-        results.push(self.result("accuracy_no_embedder", &spelled, &bare, &every));
+        results.push(self.result("accuracy_no_embedder", &spelled, &bare, &topics));
         Ok(results)
     }
 
@@ -93,33 +105,14 @@ impl Figures<'_> {
         let sets: Vec<(&[String], usize)> =
             known.iter().filter_map(|&i| self.rows[i].again()).collect();
         let rights: Vec<usize> = sets.iter().map(|set| set.1).collect();
-        let of = |score: &dyn Fn(usize) -> Vec<f64>| -> Vec<f64> {
-            (0..sets.len())
-                .map(|k| right_share(&score(k), rights[k]))
-                .collect()
-        };
         let controls = [
-            ("chance", of(&|k| vec![0.0; sets[k].0.len()])),
-            ("longest_option", of(&|k| lengths(sets[k].0))),
-            ("odd_one_out", of(&|k| odd[k].clone())),
+            ("chance", share(&rights, |k| vec![0.0; sets[k].0.len()])),
+            ("longest_option", share(&rights, |k| lengths(sets[k].0))),
+            ("odd_one_out", share(&rights, |k| odd[k].clone())),
         ];
-        let these = Figures {
-            rows: &known
-                .iter()
-                .map(|&i| self.rows[i].clone())
-                .collect::<Vec<_>>(),
-            measured: &[],
-            seed: self.seed,
-        };
-        let every: Vec<usize> = (0..known.len()).collect();
+        let topics: Vec<&str> = known.iter().map(|&i| self.rows[i].topic.as_str()).collect();
         let judged = shares(&ways, &rights, Respect::score);
-        Some(these.result("accuracy_other_answers", &judged, &controls, &every))
-    }
-
-    fn share(&self, rights: &[usize], score: impl Fn(usize) -> Vec<f64>) -> Vec<f64> {
-        (0..self.rows.len())
-            .map(|i| right_share(&score(i), rights[i]))
-            .collect()
+        Some(self.result("accuracy_other_answers", &judged, &controls, &topics))
     }
 
     /// The three readings weighed as they are best weighed on the other topics.
@@ -198,28 +191,34 @@ impl Figures<'_> {
         Ok(out)
     }
 
+    /// A figure over rows of these topics.
     fn result(
         &self,
         name: &str,
         shares: &Shares,
         controls: &[(&str, Vec<f64>)],
-        kept: &[usize],
+        topics: &[&str],
     ) -> EvalResult {
-        let of = |values: &[f64]| -> Vec<f64> { kept.iter().map(|&i| values[i]).collect() };
-        let topics: Vec<&str> = kept.iter().map(|&i| self.rows[i].topic.as_str()).collect();
-        let own = of(&shares.own);
         let controls = controls.iter().map(|(name, values)| (*name, values));
         EvalResult {
             name: name.to_owned(),
-            value: mean(&own),
-            interval: interval_of_mean(&own, &topics, self.seed),
+            value: mean(&shares.own),
+            interval: interval_of_mean(&shares.own, topics, self.seed),
             unit: "share of rows right".to_owned(),
             controls: controls
                 .chain([("wrong_person", &shares.wrong)])
-                .map(|(name, values)| (name.to_owned(), mean(&of(values))))
+                .map(|(name, values)| (name.to_owned(), mean(values)))
                 .collect(),
         }
     }
+}
+
+/// Shares right of sets of options that are scored one by one.
+fn share(rights: &[usize], score: impl Fn(usize) -> Vec<f64>) -> Vec<f64> {
+    let rights = rights.iter().enumerate();
+    rights
+        .map(|(i, &right)| right_share(&score(i), right))
+        .collect()
 }
 
 fn shares(ways: &[&Ways], rights: &[usize], score: impl Fn(&Respect) -> f64) -> Shares {
@@ -236,6 +235,10 @@ fn shares(ways: &[&Ways], rights: &[usize], score: impl Fn(&Respect) -> f64) -> 
             .map(|(w, &right)| mean(&w.others.iter().map(|o| share(o, right)).collect::<Vec<_>>()))
             .collect(),
     }
+}
+
+fn picked<T: Copy>(values: &[T], rows: &[usize]) -> Vec<T> {
+    rows.iter().map(|&i| values[i]).collect()
 }
 
 fn lengths(options: &[String]) -> Vec<f64> {

@@ -11,19 +11,17 @@ use idiolect_llm::TextModel;
 use idiolect_persona::psoups::{
     self, Constants, ConstantsFile, Contrast, Counted, Margins, Pair, Row, accuracy,
 };
-use sha2::{Digest, Sha256};
 
 use super::{
     Fit, Subject,
     data::{Folder, stratified},
-    rows::RowCache,
+    rows::{RowCache, key_of},
     statistics::{interval_of_mean, mean},
 };
 use crate::{
     api::EvalRequest,
     context::{Ctx, Pace},
     errors::{Told, not_enough, usage},
-    models::hex,
 };
 
 /// Folds of the nested cross-validation, by prompt.
@@ -345,20 +343,16 @@ fn results(read: &Read, margins: &[Margins], seed: u64) -> Vec<EvalResult> {
             results.push(read.result(name, &right(values), &wrong, kept, seed));
         }
     }
-    // Of the rows that are right, those that are wrong with the history's labels exchanged.
-    let turned: Vec<(f64, &str)> = (0..fused.len())
-        .filter(|&i| fused[i] > 0.0)
-        .map(|i| {
-            let prompt = read.rows[i].target.prompt.as_str();
-            (f64::from(u8::from(reversed[i] < 0.0)), prompt)
-        })
-        .collect();
-    let (values, prompts): (Vec<f64>, Vec<&str>) = turned.into_iter().unzip();
+    let (values, prompts): (Vec<f64>, Vec<&str>) = psoups::flips(&fused, &reversed)
+        .into_iter()
+        .map(|(row, turned)| (turned, read.rows[row].target.prompt.as_str()))
+        .unzip();
     results.push(EvalResult {
         name: "flip_rate".to_owned(),
         value: mean(&values),
         interval: interval_of_mean(&values, &prompts, seed),
         unit: "share of rows predicted right that turn when the history is reversed".to_owned(),
+        // A rule that looks at no history cannot turn.
         controls: BTreeMap::from([("always_longer".to_owned(), 0.0)]),
     });
     results
@@ -392,14 +386,7 @@ fn notes(rows: &[Row], counted: &Counted, fit: Fit) -> Vec<String> {
     ]
 }
 
-/// A hash, so that no text of the data is kept.
 fn row_key(history: &[Pair], target: &Pair) -> String {
-    let mut hasher = Sha256::new();
-    for pair in history.iter().chain([target]) {
-        for part in [&pair.prompt, &pair.chosen, &pair.rejected] {
-            hasher.update(part.as_bytes());
-            hasher.update([0]);
-        }
-    }
-    hex(hasher)
+    let pairs = history.iter().chain([target]);
+    key_of(pairs.flat_map(|pair| [&pair.prompt, &pair.chosen, &pair.rejected]))
 }

@@ -8,8 +8,14 @@ use idiolect_llm::Cancel;
 use idiolect_store::EvalKey;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use crate::{api::EvalRequest, context::Ctx, errors::Told, models::sha256_of};
+use crate::{
+    api::EvalRequest,
+    context::Ctx,
+    errors::Told,
+    models::{hex, sha256_of},
+};
 
 pub(super) struct RowCache {
     key: EvalKey,
@@ -58,6 +64,16 @@ impl RowCache {
             let _ = ctx.studio.store.put_eval_row(&self.key, item, &value);
         }
     }
+}
+
+/// What a row is kept under: a hash of the texts it was measured on, so that no text of the data is kept.
+pub(super) fn key_of<'t>(texts: impl IntoIterator<Item = &'t String>) -> String {
+    let mut hasher = Sha256::new();
+    for text in texts {
+        hasher.update(text.as_bytes());
+        hasher.update([0]);
+    }
+    hex(hasher)
 }
 
 /// The running program: its file's hash, so that any change of code or of built-in numbers is another build. Where the file
